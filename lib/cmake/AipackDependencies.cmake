@@ -1,0 +1,35 @@
+# Everything aipack links, found once. No download at configure time.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
+find_package(ZLIB REQUIRED)
+find_package(LibLZMA REQUIRED)
+find_package(LibArchive 3.6 REQUIRED)
+find_package(CURL 7.88 REQUIRED)
+find_package(fmt 9 REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(yaml-cpp 0.7 REQUIRED)
+find_package(LibElf REQUIRED)
+find_package(LibSolv REQUIRED)
+find_package(Protozero REQUIRED)
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd>=1.5)
+pkg_check_modules(librnp REQUIRED IMPORTED_TARGET librnp>=0.16)
+
+set_property(GLOBAL PROPERTY AIPACK_DEPENDENCIES
+  "OpenSSL|${OPENSSL_VERSION}" "zlib|${ZLIB_VERSION_STRING}" "liblzma|${LIBLZMA_VERSION_STRING}" "libarchive|${LibArchive_VERSION}"
+  "libcurl|${CURL_VERSION_STRING}" "fmt|${fmt_VERSION}" "nlohmann_json|${nlohmann_json_VERSION}" "yaml-cpp|${yaml-cpp_VERSION}"
+  "libelf|${LibElf_VERSION}" "libsolv|${LibSolv_VERSION}" "protozero|${Protozero_VERSION}" "zstd|${zstd_VERSION}" "librnp|${librnp_VERSION}")
+
+function(aipack_print_dependencies)
+  get_property(rows GLOBAL PROPERTY AIPACK_DEPENDENCIES)
+  message(STATUS "aipack ${PROJECT_VERSION} (${CMAKE_BUILD_TYPE}, ${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}), built on:")
+  foreach(row IN LISTS rows)
+    string(REPLACE "|" ";" pair "${row}")
+    list(GET pair 0 name)
+    list(GET pair 1 version)
+    string(LENGTH "${name}" length)
+    math(EXPR pad "16 - ${length}")
+    string(REPEAT " " ${pad} spaces)
+    message(STATUS "  ${name}${spaces}${version}")
+  endforeach()
+endfunction()

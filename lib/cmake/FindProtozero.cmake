@@ -1,0 +1,13 @@
+# Gives Protozero::Protozero, a header-only target.
+find_path(Protozero_INCLUDE_DIR protozero/version.hpp)
+if(Protozero_INCLUDE_DIR)
+  file(STRINGS "${Protozero_INCLUDE_DIR}/protozero/version.hpp" _line REGEX "PROTOZERO_VERSION_STRING")
+  string(REGEX REPLACE ".*\"([0-9.]+)\".*" "\\1" Protozero_VERSION "${_line}")
+endif()
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(Protozero REQUIRED_VARS Protozero_INCLUDE_DIR VERSION_VAR Protozero_VERSION)
+if(Protozero_FOUND AND NOT TARGET Protozero::Protozero)
+  add_library(Protozero::Protozero INTERFACE IMPORTED)
+  set_target_properties(Protozero::Protozero PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${Protozero_INCLUDE_DIR}")
+endif()
+mark_as_advanced(Protozero_INCLUDE_DIR)
