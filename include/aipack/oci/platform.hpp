@@ -12,7 +12,8 @@
 namespace aipack::oci {
 
 /// Operating system and CPU of an image, "linux/amd64" or "linux/arm64/v8". Names are Go's, as the image-spec demands.
-/// linux/arm64 is the same platform with and without its only variant: it prints without, and manifests carry "v8".
+/// linux/arm64 is the same platform with and without its only variant: every parser leaves `variant` empty for it, it compares and
+/// prints without, and the JSON of indexes and configs carries "v8".
 struct AIPACK_API Platform {
     std::string os = "linux";
     std::string architecture;
@@ -28,9 +29,9 @@ struct AIPACK_API Platform {
     [[nodiscard]] static Platform host();
     [[nodiscard]] std::string to_string() const;
 
-    /// In the fixed order of an index: amd64, arm64, riscv64, then by name.
+    /// In the fixed order of an index: amd64, arm64, riscv64, then by name. arm64 equals arm64/v8.
     std::strong_ordering operator<=>(const Platform& other) const noexcept;
-    bool operator==(const Platform&) const = default;
+    bool operator==(const Platform& other) const noexcept;
 };
 
 /// What the toolchains call one of aipack's architectures.
