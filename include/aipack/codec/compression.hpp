@@ -1,7 +1,7 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,10 +22,14 @@ struct AIPACK_API Compression {
     /// "zstd", "gzip:6", "none". Throws Error{invalid_input}.
     [[nodiscard]] static Compression parse(std::string_view text);
     [[nodiscard]] std::string to_string() const; ///< with the level that is in force: "zstd:19"
-    bool operator==(const Compression&) const = default;
+    /// The level that is in force: `level`, or the default when that is 0.
+    [[nodiscard]] int effective_level() const noexcept;
+    bool operator==(const Compression& other) const noexcept {
+        return codec == other.codec && effective_level() == other.effective_level();
+    }
 };
 
-/// The codec with the version of its library, "zstd 1.5.4": part of every cache key of compressed bytes.
+/// The codec with the version of its library, "zstd 1.5.4" or "gzip zlib-1.2.13": part of every cache key of compressed bytes.
 [[nodiscard]] AIPACK_API std::string codec_version(Codec codec);
 
 /// A sink that writes compressed bytes to another one.
