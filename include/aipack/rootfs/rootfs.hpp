@@ -35,6 +35,7 @@ struct Request {
     std::vector<std::string> whole_packages{}; ///< packages (names) the user asked for: every file but documentation is kept
     std::vector<std::string> assumed{};    ///< script-only dependencies that were left out, for the record
     std::string user = "65532:65532";      ///< numeric; a home is made for 65532
+    std::vector<std::string> waived_scripts{}; ///< packages whose unknown maintainer scripts are ignored
     std::int64_t epoch = 0;                ///< upper bound and default of mtimes, seconds
 };
 
