@@ -1,69 +1,74 @@
 #pragma once
 
-#include <cstdint>
-#include <filesystem>
-#include <string>
-#include <string_view>
-#include <vector>
-
 #include "aipack/blob/layout.hpp"
 #include "aipack/core/export.hpp"
 #include "aipack/image/layer.hpp"
 #include "aipack/oci/document.hpp"
 #include "aipack/oci/reference.hpp"
 
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
 namespace aipack::image {
 
 /// What the image config says besides its layers.
 struct ImageSettings {
-    oci::Platform platform;
-    std::int64_t created = 0; ///< seconds since the epoch
-    std::string user;
-    std::vector<std::string> entrypoint;
-    std::vector<std::string> cmd;
-    std::vector<std::string> env;
-    std::vector<std::string> exposed_ports;
-    std::string working_directory = "/";
-    std::string stop_signal = "SIGTERM";
-    std::map<std::string, std::string> labels;
-    oci::Annotations annotations; ///< of the manifest
+  oci::Platform platform;
+  std::int64_t created = 0; ///< seconds since the epoch
+  std::string user;
+  std::vector<std::string> entrypoint;
+  std::vector<std::string> cmd;
+  std::vector<std::string> env;
+  std::vector<std::string> exposed_ports;
+  std::string working_directory = "/";
+  std::string stop_signal = "SIGTERM";
+  std::map<std::string, std::string> labels;
+  oci::Annotations annotations; ///< of the manifest
 };
 
 /// One platform's image, complete.
 struct Image {
-    oci::Platform platform;
-    oci::Sealed<oci::Manifest> manifest;
-    oci::Sealed<oci::Config> config;
-    std::vector<Layer> layers;
+  oci::Platform platform;
+  oci::Sealed<oci::Manifest> manifest;
+  oci::Sealed<oci::Config> config;
+  std::vector<Layer> layers;
 };
 
 /// A multi-platform index, complete: every blob can be opened.
 struct Index {
-    oci::Sealed<oci::Index> document;
-    std::vector<Image> images;
-    [[nodiscard]] const oci::Digest& digest() const noexcept { return document.descriptor().digest; }
+  oci::Sealed<oci::Index> document;
+  std::vector<Image> images;
+  [[nodiscard]] const oci::Digest& digest() const noexcept { return document.descriptor().digest; }
 };
 
-/// Pure: config and manifest of the layers, in order; one history entry per layer. Layer descriptors carry the annotation
-/// "dev.aipack.layer.purpose". Throws Error{invalid_input} beyond max_layers.
+/// Pure: config and manifest of the layers, in order; one history entry per layer. Layer
+/// descriptors carry the annotation "dev.aipack.layer.purpose". Throws Error{invalid_input} beyond
+/// max_layers.
 [[nodiscard]] AIPACK_API Image make_image(std::vector<Layer> layers, const ImageSettings& settings);
 /// Pure: images in platform order (amd64, arm64, riscv64).
 [[nodiscard]] AIPACK_API Index make_index(std::vector<Image> images, oci::Annotations annotations);
 
-/// Writes into an OCI layout: blobs (each once, shared ones too), manifests, the index, then the tag, last. Says how many blob bytes were
-/// newly written.
+/// Writes into an OCI layout: blobs (each once, shared ones too), manifests, the index, then the
+/// tag, last. Says how many blob bytes were newly written.
 struct WriteReport {
-    std::uint64_t new_bytes = 0;
-    std::uint64_t reused_bytes = 0;
-    std::uint64_t cloned_bytes = 0;
+  std::uint64_t new_bytes = 0;
+  std::uint64_t reused_bytes = 0;
+  std::uint64_t cloned_bytes = 0;
 };
-AIPACK_API WriteReport write_layout(const Index& index, blob::Layout& layout, std::string_view tag, unsigned concurrency, const Operation& op);
+AIPACK_API WriteReport write_layout(const Index& index, blob::Layout& layout, std::string_view tag,
+                                    unsigned concurrency, const Operation& op);
 
 /// An OCI layout as one tar file, reproducible, appears whole or not at all.
-AIPACK_API WriteReport write_oci_archive(const Index& index, const std::filesystem::path& file, std::string_view tag, const Operation& op);
-/// A `docker load` tar (manifest.json, one image): the image of `platform`. `tags` are full references "name:tag". Layers are stored as sealed
-/// (plain and gzip ones load everywhere; zstd needs Docker 23 or newer).
-AIPACK_API WriteReport write_docker_archive(const Image& image, const std::filesystem::path& file, const std::vector<std::string>& tags,
+AIPACK_API WriteReport write_oci_archive(const Index& index, const std::filesystem::path& file,
+                                         std::string_view tag, const Operation& op);
+/// A `docker load` tar (manifest.json, one image): the image of `platform`. `tags` are full
+/// references "name:tag". Layers are stored as sealed (plain and gzip ones load everywhere; zstd
+/// needs Docker 23 or newer).
+AIPACK_API WriteReport write_docker_archive(const Image& image, const std::filesystem::path& file,
+                                            const std::vector<std::string>& tags,
                                             const Operation& op);
 
 } // namespace aipack::image
