@@ -1,4 +1,4 @@
-// Catch2 v2 wants its main configured before the header, which the precompiled header has included already; the runner is called by hand.
+// Catch2 v2 wants its runner configured before the header is included for the first time.
 #if __has_include(<catch2/catch_all.hpp>)
 #include <catch2/catch_all.hpp>
 #else

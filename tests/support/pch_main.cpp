@@ -1,0 +1,2 @@
+// Only owns the precompiled header of the unit tests.
+int main() { return 0; }
