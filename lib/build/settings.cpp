@@ -1,13 +1,13 @@
 #include "aipack/build/settings.hpp"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
 #include "aipack/core/error.hpp"
+#include "aipack/core/suggest.hpp"
 #include "aipack/core/text.hpp"
 #include "aipack/io/file.hpp"
 
@@ -22,25 +22,7 @@ constexpr std::size_t max_settings_depth = 16;
     throw Error(ErrorCode::invalid_input, fmt::format("cannot read '{}': line {}, column {}: {}", name, mark.line + 1, mark.column + 1, cause));
 }
 
-/// Levenshtein distance, for "did you mean".
-std::size_t distance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) {
-        row[j] = j;
-    }
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0];
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t above = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0U : 1U)});
-            diagonal = above;
-        }
-    }
-    return row.back();
-}
-
-constexpr std::array known_keys{"model_name", "platform", "runtime",     "suite",  "mirror", "user",          "compress",           "tag",
+const std::vector<std::string> known_keys{"model_name", "platform", "runtime",     "suite",  "mirror", "user",          "compress",           "tag",
                                 "output",     "packages", "files",       "entrypoint", "env", "labels",       "annotations",        "allow",
                                 "waive_scripts", "ignore_valid_until", "source_date_epoch"};
 
@@ -217,8 +199,8 @@ Settings parse_settings(std::string_view yaml, std::string_view name, const std:
         for (const auto& item : root) {
             const auto key = scalar(item.first, name, "key");
             if (std::ranges::find(known_keys, key) == known_keys.end()) {
-                const auto* nearest = *std::ranges::min_element(known_keys, {}, [&](const char* known) { return distance(key, known); });
-                fail(name, item.first.Mark(), fmt::format("unknown key {}; did you mean '{}'?", quoted(key), nearest));
+                const auto meant = nearest_word(key, known_keys);
+                fail(name, item.first.Mark(), fmt::format("unknown key {}{}", quoted(key), meant.empty() ? "" : fmt::format("; did you mean '{}'?", meant)));
             }
             if (std::ranges::find(seen, key) != seen.end()) {
                 fail(name, item.first.Mark(), fmt::format("'{}' stands twice", key));
