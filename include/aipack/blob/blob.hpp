@@ -2,11 +2,10 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -38,11 +37,12 @@ struct AIPACK_API BlobStore {
     virtual BlobPtr ingest(std::string_view media_type, io::ByteSource& source, const Operation& op) = 0;
 };
 
-/// A blob in memory: manifests, configs.
+/// A blob in memory: manifests, configs. Throws Error{corrupt} when the bytes are not the descriptor's.
 [[nodiscard]] AIPACK_API BlobPtr memory_blob(oci::Descriptor descriptor, std::string bytes);
 
 /// Bytes that are derived from files instead of stored: literals (tar headers, padding) and extents of files, in order. A weights layer is
-/// one: its payload is the model file itself.
+/// one: its payload is the model file itself. The identity of each file is checked when reading of it begins and again when it ends, so
+/// that a file that changed is Error{io}; files are read, not mapped: one that shrinks must not kill the process with SIGBUS.
 class AIPACK_API Recipe {
 public:
     using Part = std::variant<std::string, fs::FileExtent>;
@@ -73,7 +73,9 @@ private:
 /// How a blob reached a directory.
 enum class Placement { present, linked, cloned, copied };
 
-/// Blobs as files `<root>/sha256/<hex>`: the `blobs/` of an OCI layout, and aipack's own cache.
+/// Blobs as files `<root>/sha256/<hex>`: the `blobs/` of an OCI layout, and aipack's own cache. A blob appears whole or not at all, and is
+/// never replaced. A blob of the right size counts as present; its bytes are verified whenever it is read.
+/// Threads and processes: any number may write the same or different blobs side by side.
 class AIPACK_API DirectoryStore final : public BlobStore {
 public:
     /// Creates `root` when it is missing.
@@ -84,48 +86,54 @@ public:
     BlobPtr ingest(std::string_view media_type, io::ByteSource& source, const Operation& op) override;
 
     /// Brings a blob in by the cheapest way that the file systems allow: it is there already; a reflink of the stored file or of the
-    /// recipe's aligned extents (FICLONERANGE); else one copy, for a recipe straight from the mapping with O_DIRECT where that works.
+    /// recipe's aligned extents (FICLONERANGE); else one copy, verified for a stored blob, past the page cache (O_DIRECT) for a large one.
     /// A derived blob's digest was computed from the same unchanged files, so it is not hashed a second time: the identity of each file
-    /// is checked before and after.
+    /// is checked before and after. Memory: at most 32 MiB of buffers. Large blobs are read and written by two helper threads, which
+    /// end before the call does.
     Placement place(const BlobSource& blob, const Operation& op);
 
-    /// Streams a recipe into the store and hashes it in the same pass (one read of each byte, at most one write, none with reflinks).
+    /// Streams a recipe into the store and hashes it in the same pass (one read of each byte, at most one write, none with reflinks):
+    /// the time of the SHA-256 alone where the disk keeps up.
     std::shared_ptr<const DerivedBlob> place_hashing(std::string_view media_type, const Recipe& recipe, const Operation& op);
 
     [[nodiscard]] std::filesystem::path path_of(const oci::Digest& digest) const;
     [[nodiscard]] const std::filesystem::path& root() const noexcept { return root_; }
 
 private:
+    /// An empty file beside the blobs; commit() gives it its name.
+    [[nodiscard]] std::unique_ptr<io::TempFile> new_file() const;
+    void commit(io::TempFile& file, const oci::Digest& digest) const;
+    [[nodiscard]] BlobPtr stored(oci::Descriptor descriptor) const;
+
     std::filesystem::path root_;
     io::Durability durability_;
 };
 
-/// Remembers digests of files by identity, so that unchanged weights are not read again. An entry is trusted only when the file's ctime
-/// is older than the moment its hashing began by more than the clock's grain (git's racy-clean rule). Kept in one file, replaced
-/// atomically; a broken cache file is an empty cache. Threads: safe.
+/// Remembers digests of files by identity, so that unchanged weights are not read again. An entry is taken only when the file's ctime
+/// is older than the moment its hashing began by more than the clock's grain (git's racy-clean rule): any later change then shows in the
+/// identity. Kept in one file, replaced atomically; a broken cache file is an empty cache. Threads and processes: safe, savers merge.
+/// Not for network and FUSE file systems, whose times come from other clocks.
 class AIPACK_API DigestCache {
 public:
     explicit DigestCache(std::filesystem::path file);
+    ~DigestCache();
+    DigestCache(const DigestCache&) = delete;
+    DigestCache& operator=(const DigestCache&) = delete;
     /// `key` says what was hashed of the file (for example "tar:1:models/m.onnx"), since a layer's digest covers headers too.
     [[nodiscard]] std::optional<oci::Descriptor> find(const io::FileIdentity& identity, std::string_view key) const;
-    /// `hashing_began_ns`: CLOCK_REALTIME before the first byte was read.
+    /// `hashing_began_ns`: CLOCK_REALTIME before the first byte was read. Replaces what was known of earlier states of the same file.
     void put(const io::FileIdentity& identity, std::string_view key, const oci::Descriptor& descriptor, std::int64_t hashing_began_ns);
     /// Writes what is new; failing to write is not an error.
     void save() const noexcept;
 
-    static constexpr std::size_t max_entries = 65536;
+    static constexpr std::size_t max_entries = 65536; ///< the oldest go first
     static constexpr std::int64_t clock_grain_ns = 10'000'000; ///< of local file systems; kernels tick at 250 Hz or faster
+    /// Of file systems that store whole seconds (FAT two of them): assumed when a ctime has no fraction.
+    static constexpr std::int64_t coarse_clock_grain_ns = 2'000'000'000;
 
 private:
-    struct Entry {
-        std::string descriptor_media_type;
-        oci::Digest digest;
-        std::uint64_t size_bytes;
-    };
-    std::filesystem::path file_;
-    mutable std::mutex mutex_;
-    std::map<std::pair<io::FileIdentity, std::string>, Entry> entries_;
-    bool dirty_ = false;
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
 };
 
 } // namespace aipack::blob

@@ -2,9 +2,8 @@
 
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "aipack/blob/blob.hpp"
 #include "aipack/core/export.hpp"
@@ -12,7 +11,11 @@
 
 namespace aipack::blob {
 
+/// The annotation that names an entry of index.json. Source: OCI image-spec 1.1, annotations.md.
+inline constexpr std::string_view ref_name_annotation = "org.opencontainers.image.ref.name";
+
 /// An OCI image layout on disk. Source: OCI image-spec 1.1, image-layout.md.
+/// Threads and processes: any number may add blobs and tags side by side.
 class AIPACK_API Layout {
 public:
     /// Opens a layout; throws Error{not_found} or Error{corrupt} ("imageLayoutVersion").
@@ -26,8 +29,10 @@ public:
     /// The descriptor with this `org.opencontainers.image.ref.name`; with an empty tag the only manifest. Throws Error{not_found} with
     /// the tags that exist.
     [[nodiscard]] oci::Descriptor resolve(std::string_view tag) const;
-    /// Makes `descriptor` known under `tag` (empty: without a name), replacing what had that name; index.json is replaced atomically
-    /// under a lock, last of all writes. Says whether anything changed.
+    /// Makes `descriptor` known under `tag`, replacing what had that name; index.json is replaced atomically under a lock, last of all
+    /// writes. With an empty tag: the layout's one image without a name is replaced, whereas an artifact (one with `artifact_type`) is
+    /// added to those that are there. Fields that aipack does not know, in other entries, are kept. Says whether anything changed; writes
+    /// nothing otherwise.
     bool tag(const oci::Descriptor& descriptor, std::string_view tag, const Operation& op);
     [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
 

@@ -1,0 +1,236 @@
+#include "aipack/blob/layout.hpp"
+
+#include "aipack/core/error.hpp"
+#include "aipack/core/text.hpp"
+
+#include <algorithm>
+#include <set>
+#include <system_error>
+
+#include <nlohmann/json.hpp>
+
+namespace aipack::blob {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view layout_file = "oci-layout";
+constexpr std::string_view index_file = "index.json";
+constexpr std::string_view layout_version = "1.0.0"; // image-layout.md, "imageLayoutVersion"
+constexpr std::uint64_t max_layout_file_bytes = 4096;
+
+/// aipack::quoted, said in full because <iomanip> has another one.
+std::string quote(std::string_view text) {
+  return aipack::quoted(text);
+}
+
+void check_layout_file(const std::filesystem::path& path) {
+  const std::string text = io::read_text_file(path, max_layout_file_bytes);
+  const Json json = Json::parse(text, nullptr, false);
+  const auto version = json.is_object() ? json.find("imageLayoutVersion") : json.end();
+  if (!json.is_object() || version == json.end() || !version->is_string()) {
+    throw FormatError(path.string(), std::nullopt, "it has no 'imageLayoutVersion'");
+  }
+  if (version->get<std::string>() != layout_version) {
+    throw FormatError(path.string(), std::nullopt,
+                      "its imageLayoutVersion " + quote(version->get<std::string>()) + " is not " +
+                          std::string(layout_version),
+                      ErrorCode::unsupported);
+  }
+}
+
+/// Nothing of anybody's: what a killed aipack may leave does not count.
+bool holds_nothing(const std::filesystem::path& directory) {
+  const auto entries = std::filesystem::directory_iterator(directory);
+  return std::all_of(begin(entries), end(entries),
+                     [](const std::filesystem::directory_entry& entry) {
+                       return entry.path().filename().string().starts_with(".aipack-tmp-");
+                     });
+}
+
+std::string_view name_of(const oci::Descriptor& descriptor) {
+  const auto found = descriptor.annotations.find(std::string(ref_name_annotation));
+  return found != descriptor.annotations.end() ? std::string_view(found->second)
+                                               : std::string_view{};
+}
+
+/// `entry` is the layout's word on what `added` is to be: it has its name, or, without one, its
+/// place.
+bool is_replaced_by(const oci::Descriptor& entry, const oci::Descriptor& added) {
+  if (name_of(entry) != name_of(added)) {
+    return false;
+  }
+  const bool is_image = entry.artifact_type.empty() && added.artifact_type.empty();
+  return !name_of(added).empty() || is_image || entry.digest == added.digest;
+}
+
+/// The canonical JSON of one entry, taken from that of an index.
+Json to_json(const oci::Descriptor& descriptor) {
+  oci::Index index;
+  index.manifests.push_back(descriptor);
+  return Json::parse(oci::seal(std::move(index)).bytes()).at("manifests").at(0);
+}
+
+/// What has the place of `added` gives way to it; empty: that is how it is already. Works on the
+/// JSON, because entries of other tools may have fields that oci::Index does not keep.
+std::optional<std::string> with_entry(const oci::Sealed<oci::Index>& index,
+                                      const oci::Descriptor& added) {
+  const auto& entries = index->manifests;
+  const auto replaced = std::count_if(entries.begin(), entries.end(), [&](const auto& entry) {
+    return is_replaced_by(entry, added);
+  });
+  if (replaced == 1 && std::find(entries.begin(), entries.end(), added) != entries.end()) {
+    return std::nullopt;
+  }
+  const Json old = Json::parse(index.bytes());
+  Json list = Json::array();
+  bool is_in = false;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (!is_replaced_by(entries[i], added)) {
+      list.push_back(old.at("manifests").at(i));
+    } else if (!is_in) {
+      list.push_back(to_json(added));
+      is_in = true;
+    }
+  }
+  if (!is_in) {
+    list.push_back(to_json(added));
+  }
+  Json json = old;
+  json["manifests"] = std::move(list);
+  return json.dump();
+}
+
+std::string names_in(const oci::Index& index) {
+  std::set<std::string> names;
+  for (const oci::Descriptor& entry : index.manifests) {
+    if (const auto name = name_of(entry); !name.empty()) {
+      names.insert(quote(name));
+    }
+  }
+  std::string text;
+  for (const std::string& name : names) {
+    text += (text.empty() ? "" : ", ") + name;
+  }
+  return text.empty() ? "it has no tags" : "its tags are " + text;
+}
+
+} // namespace
+
+Layout::Layout(std::filesystem::path directory, io::Durability durability)
+    : directory_(std::move(directory)), durability_(durability),
+      store_(std::make_unique<DirectoryStore>(directory_ / "blobs", durability)) {}
+
+Layout Layout::open(const std::filesystem::path& directory) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(directory, error)) {
+    throw Error(ErrorCode::not_found,
+                "cannot open layout " + quote(directory.string()) + ": there is no such directory");
+  }
+  if (!std::filesystem::exists(directory / layout_file, error)) {
+    throw Error(ErrorCode::not_found, "cannot open layout " + quote(directory.string()) +
+                                          ": it is no OCI layout, it has no file 'oci-layout'");
+  }
+  check_layout_file(directory / layout_file);
+  for (const std::string_view part : {index_file, std::string_view("blobs")}) {
+    if (!std::filesystem::exists(directory / part, error)) {
+      throw FormatError(directory.string(), std::nullopt, "its " + quote(part) + " is missing");
+    }
+  }
+  return {directory, io::Durability::synced};
+}
+
+Layout Layout::create(const std::filesystem::path& directory, io::Durability durability) {
+  std::error_code error;
+  if (std::filesystem::exists(directory / layout_file, error)) {
+    check_layout_file(directory / layout_file);
+  } else {
+    std::filesystem::create_directories(directory, error);
+    if (error || !std::filesystem::is_directory(directory)) {
+      throw_errno("create layout " + quote(directory.string()), error ? error.value() : ENOTDIR);
+    }
+    if (!holds_nothing(directory)) {
+      throw Error(ErrorCode::already_exists,
+                  "cannot create layout " + quote(directory.string()) +
+                      ": the directory is not empty, and it is no OCI layout")
+          .with_hint("choose another directory, or empty this one");
+    }
+    // First of all: a run that is killed right after this leaves a layout, not a directory that the
+    // next run refuses.
+    io::write_file_atomically(directory / layout_file,
+                              io::as_bytes(R"({"imageLayoutVersion":"1.0.0"})"), durability);
+  }
+  Layout layout(directory, durability);
+  if (!std::filesystem::exists(directory / index_file, error)) {
+    const io::FileLock lock(directory / layout_file, Operation{});
+    if (!std::filesystem::exists(directory / index_file, error)) {
+      io::write_file_atomically(directory / index_file,
+                                io::as_bytes(oci::seal(oci::Index{}).bytes()), durability);
+    }
+  }
+  return layout;
+}
+
+oci::Sealed<oci::Index> Layout::index() const {
+  const auto path = directory_ / index_file;
+  return oci::parse_index(io::read_text_file(path, oci::max_manifest_bytes), path.string());
+}
+
+oci::Descriptor Layout::resolve(std::string_view tag) const {
+  const auto sealed = index();
+  const auto& entries = sealed->manifests;
+  if (!tag.empty()) {
+    const auto found = std::find_if(entries.begin(), entries.end(),
+                                    [&](const auto& entry) { return name_of(entry) == tag; });
+    if (found != entries.end()) {
+      return *found;
+    }
+    throw Error(ErrorCode::not_found, "cannot find tag " + quote(tag) + " in layout " +
+                                          quote(directory_.string()) + ": " +
+                                          names_in(sealed.value()));
+  }
+  // Signatures and other artifacts stand beside the image that they are about.
+  std::vector<const oci::Descriptor*> images;
+  for (const oci::Descriptor& entry : entries) {
+    if (entry.artifact_type.empty()) {
+      images.push_back(&entry);
+    }
+  }
+  const auto same = [&](const oci::Descriptor* image) {
+    return image->digest == images.front()->digest;
+  };
+  if (!images.empty() && std::all_of(images.begin(), images.end(), same)) {
+    return *images.front();
+  }
+  if (images.empty()) {
+    throw Error(ErrorCode::not_found,
+                "cannot find an image in layout " + quote(directory_.string()) + ": it is empty");
+  }
+  throw Error(ErrorCode::not_found,
+              "cannot choose an image in layout " + quote(directory_.string()) + ": it holds " +
+                  std::to_string(images.size()) + ", " + names_in(sealed.value()))
+      .with_hint("name one as 'oci:DIR:TAG'");
+}
+
+bool Layout::tag(const oci::Descriptor& descriptor, std::string_view tag, const Operation& op) {
+  oci::Descriptor added = descriptor;
+  added.annotations.erase(std::string(ref_name_annotation));
+  if (!tag.empty()) {
+    added.annotations[std::string(ref_name_annotation)] = tag;
+  }
+  if (!with_entry(index(), added)) {
+    return false; // without the lock, so that a read-only layout can be asked
+  }
+  // oci-layout never changes, so it can be the lock: no file that does not belong into a layout.
+  const io::FileLock lock(directory_ / layout_file, op);
+  const auto bytes = with_entry(index(), added);
+  if (!bytes) {
+    return false;
+  }
+  const auto path = directory_ / index_file;
+  (void)oci::parse_index(*bytes, path.string()); // what we write, we and others can read
+  io::write_file_atomically(path, io::as_bytes(*bytes), durability_);
+  return true;
+}
+
+} // namespace aipack::blob
