@@ -10,6 +10,7 @@
 
 #include "packed_tar.hpp"
 #include "tar_order.hpp"
+#include "weights_key.hpp"
 
 #include <array>
 #include <ctime>
@@ -117,10 +118,28 @@ void check_unchanged(const std::vector<fs::FileExtent>& extents) {
   }
 }
 
+/// Shows bytes on the progress channel as they pass.
+class CountingSource final : public io::ByteSource {
+public:
+  CountingSource(io::ByteSource& source, Activity& activity)
+      : source_(source), activity_(activity) {}
+  std::size_t read(std::span<std::byte> into) override {
+    const auto count = source_.read(into);
+    activity_.advance(count);
+    return count;
+  }
+
+private:
+  io::ByteSource& source_;
+  Activity& activity_;
+};
+
 std::shared_ptr<const blob::DerivedBlob> hash_recipe(const WeightsRecipe& weights,
                                                      const Operation& op) {
+  Activity activity(op, "hash layer", weights.recipe.size());
   const auto source = weights.recipe.open();
-  const auto digest = codec::sha256(*source, op);
+  CountingSource counted(*source, activity);
+  const auto digest = codec::sha256(counted, op);
   check_unchanged(weights.extents);
   return std::make_shared<const blob::DerivedBlob>(
       oci::Descriptor{std::string(oci::media_type::layer_tar), digest, weights.recipe.size()},
@@ -156,6 +175,10 @@ std::shared_ptr<const blob::DerivedBlob> weights_blob(const WeightsRecipe& weigh
 }
 
 } // namespace
+
+std::string weights_key(const LayerPlan& plan) {
+  return cache_key(make_recipe(plan));
+}
 
 std::string_view to_string(Purpose purpose) noexcept {
   for (const auto& [value, name] : purpose_names) {
@@ -209,9 +232,7 @@ Layer seal(const LayerPlan& plan, blob::BlobStore& store, const SealOptions& opt
 Layer seal_weights(const LayerPlan& plan, blob::DirectoryStore* into, const SealOptions& options,
                    const Operation& op) {
   const auto weights = make_recipe(plan);
-  Activity activity(op, fmt::format("hash the {} layer", to_string(plan.purpose)),
-                    weights.recipe.size());
-  auto blob = weights_blob(weights, into, options.digest_cache, activity.child());
+  auto blob = weights_blob(weights, into, options.digest_cache, op);
   const auto diff_id = blob->descriptor().digest; // a plain tar is its own diff
   return Layer{plan.purpose,          plan.title,       std::move(blob), diff_id,
                weights.recipe.size(), plan.file_count()};
