@@ -20,6 +20,7 @@ namespace aipack {
 [[nodiscard]] AIPACK_API std::string quoted(std::string_view text);
 // Exact matches, so that argument-dependent lookup does not prefer std::quoted where <iomanip> is visible.
 [[nodiscard]] inline std::string quoted(const std::string& text) { return quoted(std::string_view(text)); }
+[[nodiscard]] inline std::string quoted(const char* text) { return quoted(std::string_view(text)); }
 [[nodiscard]] inline std::string quoted(std::string& text) { return quoted(std::string_view(text)); }
 /// A URL fit for errors and logs: without user info, query and fragment.
 [[nodiscard]] AIPACK_API std::string redacted_url(std::string_view url);
