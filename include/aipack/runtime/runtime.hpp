@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -40,12 +41,20 @@ struct Runtime {
     /// Gates for ONNX models.
     std::int64_t max_ir_version = 0;
     std::map<std::string, std::int64_t> max_opsets; ///< domain → highest accepted version; a domain that is not listed is refused
+    /// Settings of operators (model::OperatorUse::traits) that this runtime refuses, with the reason for people.
+    std::map<std::string, std::string> unsupported_traits;
     std::string operator_table;         ///< JSON file beside the entry: which operator versions have kernels; empty: not checked
 
     bool operator==(const Runtime&) const = default;
     /// With the placeholders replaced. Throws Error{unsupported} when it does not run there.
     [[nodiscard]] AIPACK_API Runtime for_platform(const oci::Platform& platform) const;
 };
+
+inline constexpr std::uint64_t max_entry_bytes = std::uint64_t{1} << 20;
+
+/// Parses one catalog entry; `name` is what errors call it. Throws FormatError{corrupt} for what is not JSON, Error{invalid_input} for an
+/// unknown, missing, repeated or mistyped key ("did you mean" where one is near).
+[[nodiscard]] AIPACK_API Runtime parse_runtime(std::string_view json, std::string_view name);
 
 /// Why a runtime cannot serve a model: one sentence each, the first is the most telling.
 struct Rejection {
@@ -60,7 +69,7 @@ using Choice = std::variant<Runtime, std::vector<Rejection>>;
 struct AIPACK_API RuntimeCatalog {
     virtual ~RuntimeCatalog() = default;
     [[nodiscard]] virtual const std::vector<Runtime>& runtimes() const noexcept = 0;
-    /// Every reason why `runtime` cannot serve `model` on `platform`; empty: it can.
+    /// Every reason why `runtime` (an entry of this catalog) cannot serve `model` on `platform`; empty: it can.
     [[nodiscard]] virtual std::vector<std::string> reasons_against(const Runtime& runtime, const model::Model& model,
                                                                    const oci::Platform& platform) const = 0;
     /// The first entry that can; `wanted` (may be empty) restricts to one name. Throws Error{not_found} for an unknown name.
