@@ -1,0 +1,207 @@
+"""Turns an AI model into a minimal OCI container image, without a daemon, a Dockerfile or a container engine.
+
+>>> import aipack
+>>> model = aipack.analyze("examples/models/digits.onnx")
+>>> model.format
+'onnx'
+>>> [tensor.name for tensor in model.inputs]
+['pixels']
+
+``build`` does everything: ``aipack.build("digits.onnx", output="oci:./digits.oci", platforms="all").digest``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from . import _core, _defaults
+from ._core import (
+    BuildReport,
+    Dropped,
+    Finding,
+    Image,
+    ImageLayer,
+    Layer,
+    Model,
+    ModelFile,
+    Operator,
+    Package,
+    Plan,
+    PlanReport,
+    PlatformImage,
+    PlatformReport,
+    ProgressEvent,
+    Tensor,
+    Verdict,
+    WhyLink,
+    __version__,
+)
+from ._errors import (
+    AlreadyExistsError,
+    CancelledError,
+    CorruptError,
+    DeniedError,
+    Error,
+    InternalError,
+    InvalidInputError,
+    LocalIOError,
+    NotFoundError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnsatisfiableError,
+    UnsupportedError,
+)
+
+__all__ = [
+    "AlreadyExistsError", "BuildReport", "CancelledError", "CorruptError", "DeniedError", "Dropped", "Engine", "Error", "Finding", "Image",
+    "ImageLayer", "InternalError", "InvalidInputError", "Layer", "LocalIOError", "Model", "ModelFile", "NotFoundError", "Operator", "Package",
+    "Plan", "PlanReport", "PlatformImage", "PlatformReport", "ProgressEvent", "Tensor", "UnauthenticatedError", "UnavailableError",
+    "UnsatisfiableError", "UnsupportedError", "Verdict", "WhyLink", "__version__", "analyze", "build", "inspect", "plan", "why",
+]
+
+Path = str | os.PathLike[str]
+Progress = Callable[[ProgressEvent], None]
+
+
+def _settings(
+    *,
+    platforms: str | Iterable[str] | None,
+    packages: Sequence[str],
+    files: Mapping[Path, str] | None,
+    env: Mapping[str, str] | None,
+    labels: Mapping[str, str] | None,
+    annotations: Mapping[str, str] | None,
+    options: Mapping[str, str | bool | None],
+) -> dict[str, object]:
+    """What the caller said, over what the environment says."""
+    settings: dict[str, object] = dict(_defaults.settings())
+    settings.update({key: value for key, value in options.items() if value is not None})
+    if platforms is not None:
+        settings["platform"] = platforms if isinstance(platforms, str) else ",".join(platforms)
+    if packages:
+        settings["packages"] = list(packages)
+    if files:
+        settings["files"] = [f"{os.fspath(source)}:{target}" for source, target in files.items()]
+    if env:
+        settings["env"] = [f"{name}={value}" for name, value in env.items()]
+    settings["labels"] = dict(labels or {})
+    settings["annotations"] = dict(annotations or {})
+    return settings
+
+
+class Engine:
+    """aipack with its cache: the same engine that the command line uses. Safe to use from several threads.
+
+    Args:
+        cache_dir: where packages, indexes and layers are kept; default ``$AIPACK_CACHE_DIR`` or the user's cache folder.
+        data_dirs: folders with the runtime catalog and servers; default: those installed with aipack.
+        offline: use nothing but the cache.
+        jobs: threads; 0 means as many as the machine has.
+    """
+
+    def __init__(self, cache_dir: Path | None = None, data_dirs: Sequence[Path] | None = None, offline: bool = False, jobs: int = 0) -> None:
+        self._engine = _core.Engine(
+            os.fspath(cache_dir) if cache_dir is not None else _defaults.cache_dir(),
+            [os.fspath(path) for path in data_dirs] if data_dirs is not None else _defaults.data_dirs(),
+            offline,
+            jobs,
+            int(time.time()),
+        )
+
+    def analyze(self, model: Path, *, progress: Progress | None = None) -> Model:
+        """Reads a model file or folder without its weights.
+
+        Raises:
+            NotFoundError, InvalidInputError, UnsupportedError, CorruptError
+        """
+        return self._engine.analyze(os.fspath(model), progress)
+
+    def verdicts(self, model: Model, platform: str | None = None) -> list[Verdict]:
+        """Which runtimes of the catalog can serve the model, and why others cannot."""
+        return self._engine.verdicts(model, platform or "")
+
+    def plan(
+        self,
+        *models: Path,
+        platforms: str | Iterable[str] | None = None,
+        packages: Sequence[str] = (),
+        files: Mapping[Path, str] | None = None,
+        env: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+        lock: str | None = None,
+        progress: Progress | None = None,
+        **options: str | bool | None,
+    ) -> Plan:
+        """Every decision of a build, every input by digest; nothing is composed.
+
+        Args:
+            models: model files or folders.
+            platforms: ``"all"``, ``"linux/amd64,linux/arm64"`` or a list; default: this machine's.
+            packages: further Debian packages, kept whole.
+            files: local files or folders to add, by their path in the image.
+            lock: the text of a lock file; nothing that it does not pin is used.
+            options: ``runtime``, ``suite``, ``mirror``, ``model_name``, ``compress``, ``user``, ``source_date_epoch``, ``ignore_valid_until``.
+
+        Raises:
+            UnsupportedError: no runtime can serve the model.
+            UnsatisfiableError: no set of packages fulfils the request.
+        """
+        settings = _settings(
+            platforms=platforms, packages=packages, files=files, env=env, labels=labels, annotations=annotations, options=options
+        )
+        return self._engine.plan([os.fspath(model) for model in models], settings, lock, progress)
+
+    def describe(self, plan: Plan, *, progress: Progress | None = None) -> PlanReport:
+        """What an image of the plan would hold, and what not, with reasons."""
+        return self._engine.describe(plan, progress)
+
+    def build(self, *models: Path, output: str | None = None, progress: Progress | None = None, **request: object) -> BuildReport:
+        """Builds an image.
+
+        Args:
+            models: model files or folders.
+            output: ``oci:DIR[:TAG]``, ``oci-archive:FILE[:TAG]`` or ``docker-archive:FILE``; default ``oci:./NAME.oci``.
+            request: as for ``plan``.
+        """
+        plan = self.plan(*models, progress=progress, **request)  # type: ignore[arg-type]
+        return self.build_plan(plan, output=output, progress=progress)
+
+    def build_plan(self, plan: Plan, *, output: str | None = None, progress: Progress | None = None) -> BuildReport:
+        """Builds what a plan says."""
+        return self._engine.build(plan, output or f"oci:./{plan.default_name}.oci:latest", progress)
+
+    def inspect(self, image: str, *, progress: Progress | None = None) -> Image:
+        """Reads an image back: ``oci:DIR[:TAG]``, ``oci-archive:FILE`` or ``docker-archive:FILE``."""
+        return self._engine.inspect(image, progress)
+
+    def why(self, image: str, path: str, platform: str | None = None, *, progress: Progress | None = None) -> list[WhyLink]:
+        """The chain of reasons that put a file into an image, from the entrypoint on."""
+        return self._engine.why(image, path, platform or "", progress)
+
+
+def analyze(model: Path, *, progress: Progress | None = None) -> Model:
+    """Reads a model without its weights; see `Engine.analyze`."""
+    return Engine().analyze(model, progress=progress)
+
+
+def plan(*models: Path, **request: object) -> Plan:
+    """Every decision of a build; see `Engine.plan`."""
+    return Engine().plan(*models, **request)  # type: ignore[arg-type]
+
+
+def build(*models: Path, output: str | None = None, progress: Progress | None = None, **request: object) -> BuildReport:
+    """Builds an image; see `Engine.build`."""
+    return Engine().build(*models, output=output, progress=progress, **request)
+
+
+def inspect(image: str) -> Image:
+    """Reads an image back; see `Engine.inspect`."""
+    return Engine().inspect(image)
+
+
+def why(image: str, path: str, platform: str | None = None) -> list[WhyLink]:
+    """The chain of reasons of one file; see `Engine.why`."""
+    return Engine().why(image, path, platform)

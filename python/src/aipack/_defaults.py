@@ -1,0 +1,36 @@
+"""Where aipack keeps and finds things when the caller does not say: the only place that reads the environment."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+
+def cache_dir() -> str:
+    """``$AIPACK_CACHE_DIR``, else ``aipack`` below the user's cache folder."""
+    if own := os.environ.get("AIPACK_CACHE_DIR"):
+        return own
+    base = os.environ.get("XDG_CACHE_HOME") or str(pathlib.Path.home() / ".cache")
+    return str(pathlib.Path(base) / "aipack")
+
+
+def data_dirs() -> list[str]:
+    """Folders that may hold aipack's runtime catalog and servers: the environment's, the package's, the prefix's."""
+    here = pathlib.Path(__file__).resolve().parent
+    candidates = [here / "share", *(parent / "share" / "aipack" for parent in here.parents), pathlib.Path("/usr/share/aipack")]
+    found = [str(path) for path in candidates if (path / "runtimes").is_dir()]
+    own = os.environ.get("AIPACK_DATA_DIR")
+    return [own, *found] if own else found
+
+
+def settings() -> dict[str, str]:
+    """The settings that ``AIPACK_*`` variables and ``SOURCE_DATE_EPOCH`` make."""
+    names = {
+        "mirror": "AIPACK_MIRROR",
+        "platform": "AIPACK_PLATFORM",
+        "runtime": "AIPACK_RUNTIME",
+        "suite": "AIPACK_SUITE",
+        "compress": "AIPACK_COMPRESS",
+        "source_date_epoch": "SOURCE_DATE_EPOCH",
+    }
+    return {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
