@@ -33,14 +33,7 @@ std::filesystem::path temp_name(const std::filesystem::path& directory) {
   return directory / fmt::format("{}{:016x}", temp_prefix, number);
 }
 
-namespace {
-
-struct Opened {
-  File file;
-  std::filesystem::path name;
-};
-
-Opened open_named(const std::filesystem::path& directory) {
+NamedFile create_named(const std::filesystem::path& directory) {
   for (;;) {
     auto name = temp_name(directory);
     const int fd =
@@ -54,19 +47,39 @@ Opened open_named(const std::filesystem::path& directory) {
   }
 }
 
+// renameat2(2) is one step; file systems without RENAME_NOREPLACE get link and unlink, which is as
+// atomic: link(2) never replaces.
+bool rename_keeping(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
+    return true;
+  }
+  if (errno == EINVAL || errno == ENOSYS || errno == EPERM) {
+    if (::link(from.c_str(), to.c_str()) == 0) {
+      ::unlink(from.c_str());
+      return true;
+    }
+  }
+  if (errno == EEXIST) {
+    return false;
+  }
+  throw_errno("create " + quoted(to.string()), errno);
+}
+
+namespace {
+
 /// An unnamed inode (O_TMPFILE, open(2)) where the file system has them and /proc can give it a
 /// name later.
-Opened open_temporary(const std::filesystem::path& directory) {
+NamedFile open_temporary(const std::filesystem::path& directory) {
   const int fd =
       retry([&] { return ::open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600); });
   if (fd < 0) {
     // EOPNOTSUPP: the file system; EISDIR, ENOENT: kernels before 3.11. What else is wrong shows
     // again, and is reported, below.
-    return open_named(directory);
+    return create_named(directory);
   }
   File file(fd, (directory / "(new file)").string());
   if (::access(fmt::format("/proc/self/fd/{}", fd).c_str(), F_OK) != 0) {
-    return open_named(directory);
+    return create_named(directory);
   }
   return {std::move(file), {}};
 }
@@ -87,24 +100,6 @@ void rename_over(const std::filesystem::path& from, const std::filesystem::path&
   if (::rename(from.c_str(), to.c_str()) != 0) {
     throw_errno("create " + quoted(to.string()), errno);
   }
-}
-
-/// Renames unless `to` exists; false then. renameat2(2) is one step; file systems without
-/// RENAME_NOREPLACE get link and unlink, which is as atomic: link(2) never replaces.
-bool rename_keeping(const std::filesystem::path& from, const std::filesystem::path& to) {
-  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
-    return true;
-  }
-  if (errno == EINVAL || errno == ENOSYS || errno == EPERM) {
-    if (::link(from.c_str(), to.c_str()) == 0) {
-      ::unlink(from.c_str());
-      return true;
-    }
-  }
-  if (errno == EEXIST) {
-    return false;
-  }
-  throw_errno("create " + quoted(to.string()), errno);
 }
 
 /// A new name is durable once its directory is.
