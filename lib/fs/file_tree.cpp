@@ -20,6 +20,7 @@ public:
   /// False: the path leads nowhere (a missing entry, a file used as a directory, too many
   /// symlinks).
   bool run(const RootPath& path, bool follow_last) {
+    must_exist_ = follow_last;
     push_front(path.text());
     while (!parts_.empty()) {
       const std::string part = std::move(parts_.front());
@@ -45,16 +46,15 @@ private:
       return false;
     }
     const FileEntry* entry = tree_.find(*child);
-    const bool more = !parts_.empty();
     if (entry == nullptr) {
-      // A directory may be implied by what stands below it; the last part's entry is the caller's
-      // matter when it is not followed.
-      if (!is_implied_directory(*child) && (more || follow)) {
+      // Directories may be implied by what stands below them. Who asks for the name of an entry may
+      // ask before its directories came; who asks where a path leads may not.
+      if (must_exist_ && !is_implied_directory(*child)) {
         return false;
       }
     } else if (entry->type == FileType::symlink && follow) {
       return follow_link(*child, entry->link_target);
-    } else if (entry->type != FileType::directory && more) {
+    } else if (entry->type != FileType::directory && !parts_.empty()) {
       return false;
     }
     position_ = *child;
@@ -96,6 +96,7 @@ private:
   std::deque<std::string> parts_;
   RootPath position_;
   unsigned followed_ = 0;
+  bool must_exist_ = true;
 };
 
 } // namespace

@@ -93,7 +93,8 @@ public:
     /// Where `path` leads when every symlink on the way, the last part included, is followed beneath the root; empty when it leads
     /// nowhere. `visited`, if given, collects the symlink entries that were passed, in order.
     [[nodiscard]] std::optional<RootPath> resolve(const RootPath& path, std::vector<RootPath>* visited = nullptr) const;
-    /// The same, but the last part is not followed: the canonical name under which an entry is stored.
+    /// The same, but the last part is not followed, and parts that are not there yet count as directories: the canonical name under which
+    /// an entry is or will be stored. Empty for a symlink loop or a path through a file.
     [[nodiscard]] std::optional<RootPath> resolve_parent(const RootPath& path, std::vector<RootPath>* visited = nullptr) const;
 
     /// Entries directly inside `directory`.
