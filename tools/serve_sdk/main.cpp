@@ -33,7 +33,6 @@ struct HeaderPackage {
 };
 constexpr HeaderPackage packages[] = {{"libonnxruntime-dev", "usr/include/onnxruntime"}, {"nlohmann-json3-dev", "usr/include"}};
 constexpr std::string_view source_package = "cpp-httplib";
-constexpr std::string_view source_header = "httplib.h";
 
 deb::Mirrors mirrors() {
     if (const char* value = std::getenv("AIPACK_MIRROR"); value != nullptr && *value != '\0') { // NOLINT(concurrency-mt-unsafe)
@@ -76,17 +75,19 @@ void unpack_headers(const deb::PackageFile& package, std::string_view folder, co
     }
 }
 
-void unpack_source_header(const stdfs::path& tarball, const stdfs::path& include) {
+/// Regular files of a source tarball; `strip` says how many leading parts of their paths go.
+void unpack_tarball(const stdfs::path& tarball, std::size_t strip, const stdfs::path& into) {
     archive::TarReader reader(codec::make_decompressor(std::make_unique<io::FileSource>(tarball), max_tarball_bytes, tarball.string()),
                               tarball.string());
     while (const auto member = reader.next()) {
-        // "cpp-httplib-0.18.7/httplib.h": the copy at the top, not one of the examples.
-        if (member->path.filename() == source_header && member->path.parent().parent().is_root()) {
-            io::write_file_atomically(include / source_header, io::read_all(reader.content(), max_header_bytes, source_header));
-            return;
+        auto path = stdfs::path(member->path.text());
+        for (std::size_t i = 0; i < strip; ++i) {
+            path = path.lexically_relative(*path.begin());
+        }
+        if (member->type == fs::FileType::regular) {
+            io::write_file_atomically(into / path, io::read_all(reader.content(), max_header_bytes, member->path.to_string()));
         }
     }
-    throw Error(ErrorCode::not_found, fmt::format("cannot find '{}' in the source of {}", source_header, source_package));
 }
 
 void fill(const stdfs::path& directory) {
@@ -101,7 +102,9 @@ void fill(const stdfs::path& directory) {
         unpack_headers(deb::open_package(file, package.digest, directory / "cache" / "unpacked", op), wanted.folder, directory / "include", op);
         fmt::print("{} {} ({})\n", package.name, package.version, package.digest.to_string());
     }
-    unpack_source_header(source->fetch_source_file(sources, source_package, ".orig.tar.gz", op), directory / "include");
+    // Upstream's tree and Debian's patches, which carry the security fixes; the build applies them.
+    unpack_tarball(source->fetch_source_file(sources, source_package, ".orig.tar.xz", op), 1, directory / "cpp-httplib");
+    unpack_tarball(source->fetch_source_file(sources, source_package, ".debian.tar.xz", op), 0, directory / "cpp-httplib");
 }
 
 } // namespace
