@@ -63,23 +63,38 @@ private:
   io::ByteSource& source_;
 };
 
+void check_ends(const std::vector<archive::TarMember>& members, std::uint64_t tar_bytes,
+                const std::string& name) {
+  for (const auto& member : members) {
+    if (checked_add(member.data_offset, member.size) > tar_bytes) {
+      throw FormatError(name, tar_bytes,
+                        fmt::format("{} ends behind it", quoted(member.path.text())));
+    }
+  }
+}
+
 std::vector<archive::TarMember> read_members(const StoredLayer& layer, const ReadLimits& limits,
                                              const Operation& op) {
   std::vector<archive::TarMember> members;
   const auto name = layer_name(layer);
   const auto& blob = open_layer(layer);
   if (is_plain(blob)) {
-    walk_headers([&](std::uint64_t offset) { return blob.open(offset); }, name, limits.tar, op,
+    const auto open_at = [&](std::uint64_t offset) {
+      return std::make_unique<CompletedTar>(blob.open(offset));
+    };
+    walk_headers(open_at, name, limits.tar, op,
                  [&](const archive::TarMember& member) { members.push_back(member); });
+    check_ends(members, blob.descriptor().size_bytes, name);
     return members;
   }
-  const auto plain = codec::make_decompressor(blob.open(), limits.tar.max_total_bytes, name);
-  archive::TarReader reader(std::make_unique<Borrowed>(*plain), name, limits.tar);
+  CompletedTar tar(codec::make_decompressor(blob.open(), limits.tar.max_total_bytes, name));
+  archive::TarReader reader(std::make_unique<Borrowed>(tar), name, limits.tar);
   while (auto member = reader.next()) {
     op.check();
     members.push_back(std::move(*member));
   }
-  drain(*plain, op);
+  drain(tar, op);
+  check_ends(members, tar.real_bytes(), name);
   return members;
 }
 

@@ -5,6 +5,7 @@
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include <fmt/format.h>
@@ -41,6 +42,22 @@ void walk_headers(const OpenAt& open, const std::string& name, const archive::Ta
       }
     }
   }
+}
+
+std::size_t CompletedTar::read(std::span<std::byte> into) {
+  if (!ended_) {
+    const auto count = source_->read(into);
+    real_bytes_ += count;
+    if (count > 0) {
+      return count;
+    }
+    ended_ = true;
+    zeros_left_ = archive::tar_padding(real_bytes_) + archive::tar_trailer_bytes;
+  }
+  const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), zeros_left_));
+  std::fill_n(into.begin(), count, std::byte{});
+  zeros_left_ -= count;
+  return count;
 }
 
 } // namespace aipack::image

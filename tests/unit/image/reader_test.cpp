@@ -214,6 +214,19 @@ TEST_CASE("links are followed beneath the root", "[image][reader]") {
   CHECK_FALSE(find_file(stored.image(), path("gone"), {}));
 }
 
+TEST_CASE("a layer without padding and trailer is read, one without content is not",
+          "[image][reader]") {
+  const auto compression = GENERATE(plain, gzip, zstd);
+  RawTar tar;
+  tar.file("first", "1").file("last", "eight ch");
+  const auto whole = tar.bytes();
+  const auto content_end = whole.size() - 1024 - 504;
+  const StoredIn stored({foreign_layer(whole.substr(0, content_end), compression)});
+  CHECK(find_file(stored.image(), path("last"), {}) == "eight ch");
+  const StoredIn shorter({foreign_layer(whole.substr(0, content_end - 1), compression)});
+  CHECK_THROWS_AS(list_files(shorter.image(), {}), FormatError);
+}
+
 TEST_CASE("find_file has a limit", "[image][reader]") {
   RawTar tar;
   tar.file("big", std::string(100'000, 'x'));
