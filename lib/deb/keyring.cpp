@@ -1,0 +1,311 @@
+#include "keyring.hpp"
+
+#include "aipack/codec/sha256.hpp"
+#include "aipack/core/error.hpp"
+#include "aipack/core/text.hpp"
+#include "aipack/io/file.hpp"
+
+#include "quiet_stderr.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <limits>
+#include <mutex>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <rnp/rnp.h>
+#include <rnp/rnp_err.h>
+
+namespace aipack::deb {
+namespace {
+
+/// Where the Debian archive keyring is looked for, in this order: Debian 13's name, the older one,
+/// and the copy that comes with aipack for hosts that are not Debian.
+constexpr std::array<const char*, 4> default_keyrings{
+    "/usr/share/keyrings/debian-archive-keyring.pgp",
+    "/usr/share/keyrings/debian-archive-keyring.gpg",
+    "/usr/local/share/aipack/debian-archive-keyring.gpg",
+    "/usr/share/aipack/debian-archive-keyring.gpg",
+};
+
+/// MD5, SHA-1 and RIPEMD-160 are broken or near it; apt refuses them since 2017.
+constexpr std::array<std::string_view, 5> strong_hashes{"SHA256", "SHA384", "SHA512", "SHA3-256",
+                                                        "SHA3-512"};
+
+constexpr std::string_view begin_message = "-----BEGIN PGP SIGNED MESSAGE-----";
+constexpr std::string_view begin_signature = "\n-----BEGIN PGP SIGNATURE-----";
+constexpr std::string_view end_signature = "\n-----END PGP SIGNATURE-----";
+
+struct FfiDeleter {
+  void operator()(rnp_ffi_t ffi) const noexcept { rnp_ffi_destroy(ffi); }
+};
+struct InputDeleter {
+  void operator()(rnp_input_t input) const noexcept { rnp_input_destroy(input); }
+};
+struct OutputDeleter {
+  void operator()(rnp_output_t output) const noexcept { rnp_output_destroy(output); }
+};
+struct VerifyDeleter {
+  void operator()(rnp_op_verify_t op) const noexcept { rnp_op_verify_destroy(op); }
+};
+struct KeyDeleter {
+  void operator()(rnp_key_handle_t key) const noexcept { rnp_key_handle_destroy(key); }
+};
+struct BufferDeleter {
+  void operator()(char* text) const noexcept { rnp_buffer_destroy(text); }
+};
+template <class Handle, class Deleter>
+using Owner = std::unique_ptr<std::remove_pointer_t<Handle>, Deleter>;
+using FfiPtr = Owner<rnp_ffi_t, FfiDeleter>;
+using InputPtr = Owner<rnp_input_t, InputDeleter>;
+using OutputPtr = Owner<rnp_output_t, OutputDeleter>;
+using VerifyPtr = Owner<rnp_op_verify_t, VerifyDeleter>;
+using KeyPtr = Owner<rnp_key_handle_t, KeyDeleter>;
+using BufferPtr = std::unique_ptr<char, BufferDeleter>;
+
+void check(rnp_result_t result, std::string_view what) {
+  if (result != RNP_SUCCESS) {
+    throw Error(ErrorCode::internal,
+                fmt::format("cannot {}: {}", what, rnp_result_to_string(result)));
+  }
+}
+
+InputPtr memory_input(std::string_view bytes) {
+  rnp_input_t input = nullptr;
+  check(rnp_input_from_memory(&input, reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                              bytes.size(), false),
+        "give bytes to librnp");
+  return InputPtr(input);
+}
+
+/// The frame that RFC 4880, 7 describes, before librnp sees it: librnp also takes other kinds of
+/// OpenPGP messages, skips what stands in front and ignores what follows. A file that holds more
+/// than the signed message is not what the archive published.
+void check_frame(std::string_view message, std::string_view name) {
+  const auto bad = [&](std::string_view cause) {
+    return Error(ErrorCode::corrupt, fmt::format("cannot verify {}: {}", name, cause));
+  };
+  const std::string_view rest = message.substr(std::min(message.size(), begin_message.size()));
+  if (message.substr(0, begin_message.size()) != begin_message ||
+      (rest.substr(0, 1) != "\n" && rest.substr(0, 2) != "\r\n")) {
+    throw bad("it is not clear-signed")
+        .with_hint("a proxy or login page may have answered instead of the mirror");
+  }
+  const std::size_t signature = message.find(begin_signature);
+  const std::size_t end =
+      signature == std::string_view::npos ? signature : message.find(end_signature, signature);
+  if (end == std::string_view::npos) {
+    throw bad("its signature is missing or cut off");
+  }
+  if (!trim(message.substr(end + end_signature.size())).empty()) {
+    throw bad("bytes follow its signature");
+  }
+  // Every line of the text that starts with a dash is escaped, so a second frame inside the first
+  // is a trick.
+  if (message.substr(0, signature).find("\n-----", begin_message.size()) !=
+      std::string_view::npos) {
+    throw bad("it holds a second message");
+  }
+}
+
+} // namespace
+
+struct Keyring::State {
+  std::vector<std::string> files{};
+  std::vector<std::string> names{};
+  oci::Digest digest = oci::Digest::of(std::string_view{});
+  std::mutex mutex{};
+  FfiPtr ffi{};
+
+  void load(std::int64_t now) {
+    if (ffi) {
+      return;
+    }
+    rnp_ffi_t raw = nullptr;
+    check(rnp_ffi_create(&raw, "GPG", "GPG"), "set up librnp");
+    FfiPtr fresh(raw);
+    // librnp keeps (and at the end closes) the stderr of this moment, unless it gets a log file of
+    // its own.
+    const int null_device = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (null_device < 0 || rnp_ffi_set_log_fd(fresh.get(), null_device) != RNP_SUCCESS) {
+      throw_errno("open '/dev/null'", errno);
+    }
+    set_time(fresh.get(), now);
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      const InputPtr input = memory_input(files[i]);
+      // Permissive: an archive keyring may hold a key of a kind that this librnp does not know.
+      const rnp_result_t result = rnp_import_keys(
+          fresh.get(), input.get(), RNP_LOAD_SAVE_PUBLIC_KEYS | RNP_LOAD_SAVE_PERMISSIVE, nullptr);
+      if (result != RNP_SUCCESS) {
+        throw Error(ErrorCode::invalid_input,
+                    fmt::format("cannot read keyring {}: {}", aipack::quoted(names[i]),
+                                rnp_result_to_string(result)));
+      }
+    }
+    ffi = std::move(fresh);
+  }
+
+  /// Until when `key` may vouch (0: not at all): a revoked key, or one whose primary key is
+  /// revoked, never; an expired one not any more.
+  [[nodiscard]] std::int64_t vouches_until(rnp_key_handle_t key) const {
+    bool revoked = true;
+    std::uint32_t until = 0;
+    if (rnp_key_is_revoked(key, &revoked) != RNP_SUCCESS || revoked ||
+        rnp_key_valid_till(key, &until) != RNP_SUCCESS) {
+      return 0;
+    }
+    bool is_subkey = false;
+    check(rnp_key_is_sub(key, &is_subkey), "read an archive key");
+    if (is_subkey) {
+      char* fingerprint = nullptr;
+      if (rnp_key_get_primary_fprint(key, &fingerprint) != RNP_SUCCESS) {
+        return 0;
+      }
+      const BufferPtr owner(fingerprint);
+      rnp_key_handle_t raw = nullptr;
+      if (rnp_locate_key(ffi.get(), "fingerprint", fingerprint, &raw) != RNP_SUCCESS ||
+          raw == nullptr) {
+        return 0;
+      }
+      const KeyPtr primary(raw);
+      return std::min<std::int64_t>(vouches_until(primary.get()), forever_if_max(until));
+    }
+    return forever_if_max(until);
+  }
+
+  /// The caller's clock, not librnp's own: verification is a function of its arguments.
+  static void set_time(rnp_ffi_t ffi, std::int64_t now) {
+    check(rnp_set_timestamp(ffi, static_cast<std::uint64_t>(std::max<std::int64_t>(now, 1))),
+          "set librnp's clock");
+  }
+
+  static std::int64_t forever_if_max(std::uint32_t until) noexcept {
+    return until == std::numeric_limits<std::uint32_t>::max()
+               ? std::numeric_limits<std::int64_t>::max()
+               : until;
+  }
+};
+
+Keyring::Keyring(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Keyring::~Keyring() = default;
+const oci::Digest& Keyring::digest() const noexcept {
+  return state_->digest;
+}
+
+std::shared_ptr<Keyring> Keyring::open(std::span<const std::filesystem::path> files) {
+  auto state = std::make_unique<State>();
+  std::vector<std::filesystem::path> paths(files.begin(), files.end());
+  if (paths.empty()) {
+    const auto found =
+        std::find_if(default_keyrings.begin(), default_keyrings.end(), [](const char* path) {
+          std::error_code error;
+          return std::filesystem::exists(path, error);
+        });
+    if (found == default_keyrings.end()) {
+      throw Error(ErrorCode::not_found,
+                  "cannot verify packages: this host has no Debian archive keyring")
+          .with_hint(
+              "install the package debian-archive-keyring, or name a keyring file with --keyring");
+    }
+    paths.emplace_back(*found);
+  }
+  codec::Sha256 hash;
+  for (const auto& path : paths) {
+    state->files.push_back(io::read_text_file(path, max_keyring_bytes));
+    state->names.push_back(path.string());
+    const std::string& content = state->files.back();
+    hash.update(io::as_bytes(fmt::format("{}\n", content.size())));
+    hash.update(io::as_bytes(content));
+  }
+  state->digest = hash.digest();
+  return std::shared_ptr<Keyring>(new Keyring(std::move(state)));
+}
+
+SignedText Keyring::verify(std::string_view message, std::string_view name, std::int64_t now) {
+  check_frame(message, name);
+  const std::lock_guard lock(state_->mutex);
+  const QuietStderr quiet;
+  state_->load(now);
+  State::set_time(state_->ffi.get(), now);
+
+  const InputPtr input = memory_input(message);
+  rnp_output_t raw_output = nullptr;
+  check(rnp_output_to_memory(&raw_output, message.size() + 1), "give memory to librnp");
+  const OutputPtr output(raw_output);
+  rnp_op_verify_t raw_op = nullptr;
+  check(rnp_op_verify_create(&raw_op, state_->ffi.get(), input.get(), output.get()),
+        "set up a verification");
+  const VerifyPtr op(raw_op);
+  // Its result is not asked: success would mean one valid signature by librnp's clock and rules.
+  // Each signature is judged below.
+  const rnp_result_t executed = rnp_op_verify_execute(op.get());
+
+  SignedText result;
+  result.good_until = std::numeric_limits<std::int64_t>::max();
+  std::string why = rnp_result_to_string(executed);
+  std::size_t count = 0;
+  if (rnp_op_verify_get_signature_count(op.get(), &count) != RNP_SUCCESS) {
+    count = 0;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    rnp_op_verify_signature_t signature = nullptr;
+    check(rnp_op_verify_get_signature_at(op.get(), i, &signature), "read a signature");
+    const rnp_result_t status = rnp_op_verify_signature_get_status(signature);
+    rnp_key_handle_t raw_key = nullptr;
+    if (rnp_op_verify_signature_get_key(signature, &raw_key) != RNP_SUCCESS || raw_key == nullptr) {
+      why = "no signature is by a key of the keyring";
+      continue;
+    }
+    const KeyPtr key(raw_key);
+    char* raw_text = nullptr;
+    check(rnp_key_get_fprint(key.get(), &raw_text), "read an archive key");
+    const BufferPtr fingerprint(raw_text);
+    if (status != RNP_SUCCESS) {
+      why =
+          status == RNP_ERROR_SIGNATURE_EXPIRED
+              ? fmt::format("the signature by key {} is expired", fingerprint.get())
+              : fmt::format("the signature by key {} is not valid for the text", fingerprint.get());
+      continue;
+    }
+    check(rnp_op_verify_signature_get_hash(signature, &raw_text), "read a signature");
+    const BufferPtr hash(raw_text);
+    if (std::find(strong_hashes.begin(), strong_hashes.end(), hash.get()) == strong_hashes.end()) {
+      why = fmt::format("the signature by key {} uses the weak hash {}", fingerprint.get(),
+                        hash.get());
+      continue;
+    }
+    std::uint32_t created = 0;
+    std::uint32_t lifetime = 0;
+    check(rnp_op_verify_signature_get_times(signature, &created, &lifetime), "read a signature");
+    const std::int64_t key_until = state_->vouches_until(key.get());
+    const std::int64_t signature_until =
+        lifetime == 0 ? std::numeric_limits<std::int64_t>::max() : std::int64_t{created} + lifetime;
+    if (key_until <= now) {
+      why = fmt::format("key {} is {}", fingerprint.get(),
+                        key_until == 0 ? "revoked or not valid" : "expired");
+      continue;
+    }
+    if (signature_until <= now) {
+      why = fmt::format("the signature by key {} is expired", fingerprint.get());
+      continue;
+    }
+    result.signed_by.emplace_back(fingerprint.get());
+    result.good_until = std::min({result.good_until, key_until, signature_until});
+  }
+  if (result.signed_by.empty()) {
+    throw Error(ErrorCode::corrupt, fmt::format("cannot verify {}: {}", name, why))
+        .with_hint("check the mirror and the keyring; an old debian-archive-keyring does not know "
+                   "new keys");
+  }
+  std::sort(result.signed_by.begin(), result.signed_by.end());
+
+  std::uint8_t* bytes = nullptr;
+  std::size_t size = 0;
+  check(rnp_output_memory_get_buf(output.get(), &bytes, &size, false), "read the signed text");
+  result.text.assign(reinterpret_cast<const char*>(bytes), size);
+  return result;
+}
+
+} // namespace aipack::deb

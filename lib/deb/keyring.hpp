@@ -1,0 +1,53 @@
+#pragma once
+
+#include "aipack/oci/digest.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace aipack::deb {
+
+inline constexpr std::uint64_t max_keyring_bytes = std::uint64_t{4} << 20;
+
+/// What a clear signature covers, and who vouches for it.
+struct SignedText {
+  std::string text; ///< the signed bytes as librnp gives them back: dash escapes removed, nothing
+                    ///< from outside
+  std::vector<std::string>
+      signed_by; ///< fingerprints of the keys (subkeys) of good signatures, sorted
+  std::int64_t good_until =
+      0; ///< seconds since the epoch: when the first of these keys or signatures expires
+};
+
+/// Public keys that may sign an archive. The fence around librnp: nothing else includes its header.
+/// Threads: verify() takes turns.
+class Keyring {
+public:
+  /// Reads the files; the keys are parsed by the first verify(), because that takes librnp 4 ms for
+  /// each RSA key. Throws Error{not_found} when none of the default keyrings exists.
+  static std::shared_ptr<Keyring> open(std::span<const std::filesystem::path> files);
+  ~Keyring();
+  Keyring(const Keyring&) = delete;
+  Keyring& operator=(const Keyring&) = delete;
+
+  /// Of the files' content: what was verified with the same keyring needs no second verification.
+  [[nodiscard]] const oci::Digest& digest() const noexcept;
+  /// Checks the clear signature around `message`. At least one signature must be good: by a key of
+  /// this keyring that is neither revoked nor expired at `now`, over a strong hash, not expired
+  /// itself. Nothing but white space may follow the message. Throws Error{corrupt}; `name` is what
+  /// it calls the message.
+  [[nodiscard]] SignedText verify(std::string_view message, std::string_view name,
+                                  std::int64_t now);
+
+private:
+  struct State;
+  explicit Keyring(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+} // namespace aipack::deb

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "aipack/deb/archive.hpp"
+
+#include "keyring.hpp"
+
+namespace aipack::deb {
+
+inline constexpr std::size_t max_release_files = 200'000;
+
+/// Reads the signed text of a Release file. `digest` and `signed_by` are left to the caller. Throws
+/// FormatError{corrupt}.
+[[nodiscard]] Release parse_release(std::string_view text, std::string_view suite);
+
+/// Refuses a release that is for another suite (Error{corrupt}), and one that is expired or from
+/// the future (Error{unavailable}).
+void check_release(const Release& release, const VerifyOptions& options);
+
+/// "2026-11-26 02:12:54 UTC".
+[[nodiscard]] std::string to_date_text(std::int64_t seconds);
+
+} // namespace aipack::deb
