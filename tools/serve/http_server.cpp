@@ -141,8 +141,6 @@ public:
       const int on = 1;
       ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     });
-    set_keep_alive_timeout(
-        static_cast<time_t>(options.times.idle.count())); // only what the Keep-Alive header says
     set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
       handle(request, response);
       return HandlerResponse::Handled;
@@ -155,11 +153,14 @@ public:
           handle(request, response);
           return response.status;
         });
-    set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
+    set_post_routing_handler([text = "timeout=" + std::to_string(options.times.idle.count())](
+                                 const httplib::Request&, httplib::Response& response) {
+      response.headers.erase("Keep-Alive"); // its count of requests is not ours: there is no limit
       if (current_exchange->close) {
-        response.headers.erase("Keep-Alive");
         response.headers.erase("Connection");
         response.set_header("Connection", "close");
+      } else if (!response.has_header("Connection")) {
+        response.set_header("Keep-Alive", text);
       }
     });
     set_error_handler([](const httplib::Request&, httplib::Response& response) {

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <ctime>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 namespace aipack::serve {
@@ -93,6 +94,15 @@ std::string format_log_line(LogFormat format, LogLevel level, std::string_view m
   return out;
 }
 
+Logger::Logger(LogFormat format, LogLevel least)
+    : format_(format), least_(least), fd_(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)) {}
+
+Logger::~Logger() {
+  if (fd_ >= 0) {
+    ::close(fd_);
+  }
+}
+
 void Logger::log(LogLevel level, std::string_view message,
                  std::initializer_list<LogField> fields) noexcept try {
   if (!wants(level)) {
@@ -104,7 +114,7 @@ void Logger::log(LogLevel level, std::string_view message,
   const std::lock_guard lock(mutex_);
   std::string_view rest = line;
   while (!rest.empty()) {
-    const ssize_t n = ::write(STDERR_FILENO, rest.data(), rest.size());
+    const ssize_t n = ::write(fd_, rest.data(), rest.size());
     if (n <= 0) {
       return; // nobody reads the log: there is no better place to say so
     }

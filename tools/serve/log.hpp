@@ -29,10 +29,15 @@ struct LogField {
 
 inline constexpr std::size_t max_log_value_bytes = 4096;
 
-/// Writes log lines to standard error, one write a line. *Threads*: any; lines never mix.
+/// Writes log lines to what standard error is when the logger is made, one write a line: through a
+/// descriptor of its own, so that lines come out while QuietStdio holds back those of others.
+/// *Threads*: any; lines never mix.
 class Logger {
 public:
-  Logger(LogFormat format, LogLevel least) : format_(format), least_(least) {}
+  Logger(LogFormat format, LogLevel least);
+  ~Logger();
+  Logger(const Logger&) = delete;
+  Logger& operator=(const Logger&) = delete;
 
   [[nodiscard]] bool wants(LogLevel level) const noexcept { return level >= least_; }
   void log(LogLevel level, std::string_view message,
@@ -54,6 +59,7 @@ public:
 private:
   LogFormat format_;
   LogLevel least_;
+  int fd_; ///< -1 when there is no standard error
   std::mutex mutex_;
 };
 

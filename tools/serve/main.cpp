@@ -11,6 +11,7 @@
 #include "options.hpp"
 #include "ort_library.hpp"
 #include "ort_model.hpp"
+#include "quiet_stdio.hpp"
 #include "service.hpp"
 #include "text.hpp"
 
@@ -76,6 +77,8 @@ void raise_file_limit() noexcept {
 
 [[nodiscard]] Repository load_models(std::span<const ModelFile> files, const OrtLibrary& ort,
                                      Metrics& metrics, Logger& log) {
+  const QuietStdio quiet; // the first session makes the runtime register all schemas once more,
+                          // with a warning for each
   Repository repository;
   for (const ModelFile& file : files) {
     const Clock::time_point start = Clock::now();

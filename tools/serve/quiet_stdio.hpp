@@ -5,10 +5,11 @@
 namespace aipack::serve {
 
 /// Holds back what the process writes to standard output and standard error, from construction to
-/// release() or the destructor. Debian's ONNX Runtime writes hundreds of schema warnings from
-/// static initialisers on arm64 and riscv64 while it is loaded; they are not for the container's
-/// log. Needs no file system: the text goes to an anonymous memory file. *Threads*: redirects for
-/// the whole process, so that nothing else may write meanwhile.
+/// release() or the destructor. Debian's ONNX Runtime writes hundreds of schema warnings ("Trying
+/// to register schema ..."): on arm64 and riscv64 from static initialisers while it is loaded, on
+/// all architectures when its first session is made. They are not for the container's log. Needs no
+/// file system: the text goes to an anonymous memory file. *Threads*: redirects for the whole
+/// process; a Logger made before is not held back.
 class QuietStdio {
 public:
   QuietStdio() noexcept;
