@@ -107,34 +107,20 @@ private:
   }
 
   std::size_t read_extent(const fs::FileExtent& extent, std::span<std::byte> into) {
-    const std::uint64_t rest = extent.size() - skip_;
-    if (rest == 0) {
-      return 0;
+    if (!extent_ && skip_ < extent.size()) {
+      extent_ = extent.open(skip_); // checks the file's identity now, and again at the end
     }
-    if (!file_) {
-      file_.emplace(io::File::open(extent.file()));
-      extent.check_unchanged(*file_);
-    }
-    const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(rest, into.size()));
-    const std::size_t count = file_->read_at(extent.offset() + skip_, into.first(wanted));
-    skip_ += count;
-    if (count == 0 || count == rest) {
-      // The bytes count only if the file is still the one that it was before the first of them was
-      // read.
-      extent.check_unchanged(*file_);
-      if (count == 0) {
-        throw Error(ErrorCode::io, "cannot read " + quoted(extent.file().string()) +
-                                       ": it ends before the part that is to be packed");
-      }
-      file_.reset();
+    const std::size_t count = extent_ ? extent_->read(into) : 0;
+    if (count == 0) {
+      extent_.reset();
     }
     return count;
   }
 
   std::vector<Recipe::Part> parts_;
   std::size_t at_ = 0;
-  std::uint64_t skip_; ///< of the current part
-  std::optional<io::File> file_;
+  std::uint64_t skip_;                     ///< of the current part
+  std::unique_ptr<io::ByteSource> extent_; ///< of the current part, if it is one
 };
 
 std::uint64_t size_of(const Recipe::Part& part) noexcept {
