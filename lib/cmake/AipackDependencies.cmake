@@ -5,7 +5,6 @@ find_package(OpenSSL 3.0 REQUIRED COMPONENTS Crypto)
 find_package(ZLIB REQUIRED)
 find_package(LibLZMA REQUIRED)
 find_package(BZip2 REQUIRED)
-find_package(LibArchive 3.6 REQUIRED)
 find_package(CURL 7.88 REQUIRED)
 find_package(fmt 9 REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
@@ -17,7 +16,7 @@ pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd>=1.5)
 pkg_check_modules(librnp REQUIRED IMPORTED_TARGET librnp>=0.16)
 
 set_property(GLOBAL PROPERTY AIPACK_DEPENDENCIES
-  "OpenSSL|${OPENSSL_VERSION}" "zlib|${ZLIB_VERSION_STRING}" "liblzma|${LIBLZMA_VERSION_STRING}" "libbz2|${BZIP2_VERSION_STRING}" "libarchive|${LibArchive_VERSION}"
+  "OpenSSL|${OPENSSL_VERSION}" "zlib|${ZLIB_VERSION_STRING}" "liblzma|${LIBLZMA_VERSION_STRING}" "libbz2|${BZIP2_VERSION_STRING}"
   "libcurl|${CURL_VERSION_STRING}" "fmt|${fmt_VERSION}" "nlohmann_json|${nlohmann_json_VERSION}" "yaml-cpp|${yaml-cpp_VERSION}"
   "libelf|${LibElf_VERSION}" "libsolv|${LibSolv_VERSION}" "protozero|${Protozero_VERSION}" "zstd|${zstd_VERSION}" "librnp|${librnp_VERSION}")
 
