@@ -1,10 +1,14 @@
 """Small ONNX models for the server's tests, written with python3-onnx; each stands for one thing that models do."""
 
 import pathlib
+import unittest
 
-import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+try:
+    import numpy as np
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+except ImportError as error:
+    raise unittest.SkipTest(f"{error.name} is not installed (python3-onnx, python3-numpy)") from error
 
 # Element types: protocol word, ONNX number, operator set in which Identity takes it, IR version that has it.
 ELEMENT_TYPES = {

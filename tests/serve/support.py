@@ -4,6 +4,7 @@ AIPACK_TEST_ROOT   an unpacked root (or distribution root) with libonnxruntime a
 AIPACK_SERVE_DIR   the build's share/aipack/serve, with a folder for each architecture
 """
 
+import atexit
 import contextlib
 import http.client
 import json
@@ -113,6 +114,7 @@ class Server:
             self.process.kill()
             self.process.wait()
             self.process.stdout.close()
+            self.log_file.close()
             raise
 
     def log(self):
@@ -199,12 +201,13 @@ class Server:
     def __exit__(self, kind, value, trace):
         if self.process.poll() is None:
             self.terminate()
-        if self.process.stdout.closed:
+        try:
+            if not self.process.stdout.closed:
+                code = self.wait()
+                if kind is None and code != 0:
+                    raise AssertionError(f"the server ended with {code}: {self.log()[-5:]}")
+        finally:
             self.log_file.close()
-            return
-        code = self.wait()
-        if kind is None and code != 0:
-            raise AssertionError(f"the server ended with {code}: {self.log()[-5:]}")
 
 
 _shared_models = None
@@ -215,6 +218,7 @@ def shared_models():
     global _shared_models
     if _shared_models is None:
         _shared_models = tempfile.TemporaryDirectory()
+        atexit.register(_shared_models.cleanup)
         models.write_all(_shared_models.name)
     return _shared_models.name
 
@@ -231,9 +235,7 @@ class ServerTest(unittest.TestCase):
 
     @classmethod
     def tearDownClass(cls):
-        cls.server.terminate()
-        code = cls.server.wait()
-        assert code == 0, f"the server ended with {code}"
+        cls.server.__exit__(None, None, None)
 
     def one(self, model, datatype, shape, data, name="x", **more):
         """An inference with one input; returns the reply."""

@@ -5,9 +5,9 @@ import math
 import struct
 import unittest
 
-import numpy as np
-
 from support import ServerTest
+
+import numpy as np  # after support, which skips where there is none
 
 # Values that each type holds exactly, its limits among them, with their little-endian bytes.
 EXACT = {
