@@ -73,15 +73,16 @@ Composition compose(const Request& request, const Operation& op) {
   merge_packages(root, op);
   add_extra_files(root);
   add_alternatives(root);
+  root.tree.add_missing_parents(request.epoch);
   add_skeleton(root);
 
   // Every file that may be needed has its place now; from here on only reasons are given.
   const auto sonames = keep_what_is_needed(root, op);
   add_local_time(root);
   std::vector<ScriptVerdict> scripts = classify_scripts(root, packages_with_kept_files(root));
-  keep_copyrights(root);
   add_loader_cache(root, sonames);
   write_accounts(root);
+  keep_copyrights(root);
   write_package_database(root);
 
   Composition composition = prune(root);

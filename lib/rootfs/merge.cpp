@@ -66,6 +66,7 @@ private:
   void put(const fs::RootPath& at, fs::FileEntry entry);
   /// Root::canonical() with a memory per directory: links do not change any more.
   [[nodiscard]] fs::RootPath place_of(const fs::RootPath& raw);
+  [[nodiscard]] bool is_used(const fs::RootPath& directory) const;
   [[nodiscard]] bool replaces(const std::string& winner, const std::string& loser) const;
   void lose(const fs::RootPath& at, const fs::FileEntry& entry, std::string reason);
 
@@ -176,10 +177,20 @@ void Merger::add_symlinks(const Input& input) {
   }
 }
 
+bool Merger::is_used(const fs::RootPath& directory) const {
+  return std::any_of(root_.packages.begin(), root_.packages.end(), [&](const Input* input) {
+    return std::any_of(input->file.members.begin(), input->file.members.end(),
+                       [&](const deb::PackageMember& item) {
+                         return alias_of(item.member.path) == nullptr &&
+                                without_alias(item.member.path).is_within(directory);
+                       });
+  });
+}
+
 void Merger::add_aliases() {
   for (const Alias& alias : aliases) {
     const fs::RootPath directory = fs::RootPath::parse(alias.directory);
-    const bool used = root_.tree.find(directory) != nullptr;
+    const bool used = alias.when == Alias::When::always || is_used(directory);
     if (alias.when == Alias::When::used && !used) {
       continue;
     }
