@@ -11,6 +11,12 @@ foreach(sanitizer IN LISTS AIPACK_SANITIZE)
   target_link_options(aipack_settings INTERFACE -fsanitize=${sanitizer})
 endforeach()
 
+# libFuzzer steers by coverage: the library itself must be instrumented, not only the target's main file.
+if(AIPACK_BUILD_FUZZERS)
+  target_compile_options(aipack_settings INTERFACE -fsanitize=fuzzer-no-link)
+  target_link_options(aipack_settings INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 add_library(aipack_warnings INTERFACE)
 target_compile_options(aipack_warnings INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual
