@@ -33,6 +33,13 @@ inline std::string entry(const std::string& key, const std::string& value) {
   });
 }
 
+inline std::string opset_id(const std::string& domain, std::int64_t version) {
+  return message([&](auto& w) {
+    w.add_string(1, domain);
+    w.add_int64(2, version);
+  });
+}
+
 /// TensorProto with raw data.
 inline std::string tensor(const std::string& name, const std::vector<std::int64_t>& dims,
                           std::int32_t type, const std::string& raw) {
@@ -222,10 +229,7 @@ struct Function {
         w.add_message(7, node.bytes());
       }
       for (const auto& [opset_domain, version] : opsets) {
-        w.add_message(9, message([&](auto& o) {
-                        o.add_string(1, opset_domain);
-                        o.add_int64(2, version);
-                      }));
+        w.add_message(9, opset_id(opset_domain, version));
       }
       w.add_string(10, domain);
     });
@@ -249,10 +253,7 @@ struct Model {
         w.add_message(7, graph);
       }
       for (const auto& [domain, version] : opsets) {
-        w.add_message(8, message([&](auto& o) {
-                        o.add_string(1, domain);
-                        o.add_int64(2, version);
-                      }));
+        w.add_message(8, opset_id(domain, version));
       }
       for (const auto& [key, value] : metadata) {
         w.add_message(14, entry(key, value));
