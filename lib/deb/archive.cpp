@@ -297,7 +297,7 @@ private:
       request.headers.push_back({"If-Modified-Since", state->last_modified});
     }
     const Activity activity(op, fmt::format("fetch InRelease of {}", source.suite));
-    return http::perform_with_retries(transport_, request, activity.child());
+    return http::perform_with_retries(transport_, request, activity.child(), options_.retry);
   }
 
   /// Verifies the signature, unless this very file was verified with this very keyring before and
@@ -394,8 +394,10 @@ private:
                               aipack::quoted(index.release_path)))
           .with_hint("run the command once without --offline");
     }
-    // Held over download and unpacking: whoever comes second finds the index. Not the name of a
-    // lock that fetch_file() takes.
+    // Held over download and unpacking: whoever comes second finds the index. Other names than
+    // those that fetch_file() locks.
+    const auto turn = turn_of("index " + index.digest.hex());
+    const std::lock_guard mine(*turn);
     const auto lock_path = options_.cache_dir / "partial" / (index.digest.hex() + ".index.lock");
     const io::FileLock lock(lock_path, op);
     if (!is_complete(index.file, index.size_bytes)) {
@@ -413,7 +415,7 @@ private:
         continue;
       }
       try {
-        return fetch_index_form(index, *file, release.acquire_by_hash, op);
+        return fetch_index_form(index, release, *file, op);
       } catch (const Error& error) {
         if (error.code() != ErrorCode::not_found) {
           throw;
@@ -425,16 +427,9 @@ private:
         .with_hint("the mirror may be in the middle of an update: try again, or use another one");
   }
 
-  void fetch_index_form(const IndexFile& index, const ReleaseFile& file, bool by_hash,
+  void fetch_index_form(const IndexFile& index, const Release& release, const ReleaseFile& file,
                         const Operation& op) {
-    const std::string directory = fmt::format("dists/{}/", index.source.suite);
-    std::vector<std::string> urls;
-    if (by_hash) {
-      urls.push_back(
-          url_below(index.source, fmt::format("{}{}by-hash/SHA256/{}", directory,
-                                              directory_of(file.path), file.digest.hex())));
-    }
-    urls.push_back(url_below(index.source, directory + file.path));
+    const std::vector<std::string> urls = urls_of(index.source, release, file);
     const std::string label = fmt::format("{} {}", index.source.suite, file.path);
     if (file.digest == index.digest) {
       fetch_file(urls, file.digest, file.size_bytes, index.file, label, op);
@@ -454,6 +449,30 @@ private:
       throw;
     }
     remove_quietly(packed);
+  }
+
+  /// Where the content of `file` may be, best first: by its digest, by its path, and by the same
+  /// two of other files of the release with that very digest. (Indexes of a small suite are often
+  /// the same for all architectures, and mirrors lag for the rare ones.)
+  static std::vector<std::string> urls_of(const Source& source, const Release& release,
+                                          const ReleaseFile& file) {
+    constexpr std::size_t max_urls = 8;
+    std::vector<std::string> urls;
+    const auto add = [&](const ReleaseFile& place) {
+      if (release.acquire_by_hash) {
+        urls.push_back(
+            url_below(source, fmt::format("dists/{}/{}by-hash/SHA256/{}", source.suite,
+                                          directory_of(place.path), place.digest.hex())));
+      }
+      urls.push_back(url_below(source, fmt::format("dists/{}/{}", source.suite, place.path)));
+    };
+    add(file);
+    for (const ReleaseFile& twin : release.files) {
+      if (twin.digest == file.digest && twin.path != file.path && urls.size() < max_urls) {
+        add(twin);
+      }
+    }
+    return urls;
   }
 
   void unpack_index(const IndexFile& index, const std::filesystem::path& packed,
@@ -489,7 +508,7 @@ private:
     }
     // Threads take turns by a mutex, which wakes them at once; the file lock is for other
     // processes.
-    const auto turn = turn_of(digest);
+    const auto turn = turn_of("file " + digest.hex());
     const std::lock_guard mine(*turn);
     const auto partial_path = options_.cache_dir / "partial" / digest.hex();
     const auto lock_path = options_.cache_dir / "partial" / (digest.hex() + ".lock");
@@ -499,13 +518,59 @@ private:
     }
     Activity activity(op, fmt::format("fetch {}", label), size_bytes);
     PartialFile partial(partial_path, size_bytes, activity, op);
-    bool from_earlier_call = partial.size() > 0;
-    for (;;) {
+    download_from_any(urls, partial, digest, size_bytes, label, op);
+    partial.commit(target);
+    // Whoever waits for the lock finds the file; whoever makes a new lock finds it too.
+    remove_quietly(lock_path);
+  }
+
+  std::shared_ptr<std::mutex> turn_of(const std::string& what) {
+    const std::lock_guard lock(mutex_);
+    auto& turn = turns_[what];
+    if (!turn) {
+      turn = std::make_shared<std::mutex>();
+    }
+    return turn;
+  }
+
+  /// Into `partial`, from the first URL that has the content of `digest`. Of several failures the
+  /// one that is thrown is a lie rather than an absence.
+  void download_from_any(const std::vector<std::string>& urls, PartialFile& partial,
+                         const oci::Digest& digest, std::uint64_t size_bytes,
+                         const std::string& label, const Operation& op) {
+    std::optional<Error> failure;
+    for (const std::string& url : urls) {
+      try {
+        return download_verified(url, partial, digest, size_bytes, label, op);
+      } catch (const Error& error) {
+        if (error.code() != ErrorCode::not_found && error.code() != ErrorCode::corrupt) {
+          throw;
+        }
+        if (!failure || error.code() == ErrorCode::corrupt) {
+          failure = error;
+        }
+      }
+    }
+    throw *failure;
+  }
+
+  void download_verified(const std::string& url, PartialFile& partial, const oci::Digest& digest,
+                         std::uint64_t size_bytes, const std::string& label, const Operation& op) {
+    for (bool continued = partial.size() > 0;; continued = false) {
       if (partial.size() < size_bytes || size_bytes == 0) {
-        download_first(urls, partial, size_bytes, op);
+        try {
+          http::download(
+              transport_, url, partial, [&] { partial.reset(); }, size_bytes, op, options_.retry,
+              partial.size());
+        } catch (const Error& error) {
+          if (error.code() == ErrorCode::corrupt) {
+            partial.reset(); // Longer than announced: of no use to anybody.
+          }
+          throw;
+        }
       }
       if (partial.size() == size_bytes && partial.digest() == digest) {
-        break;
+        return;
       }
       const std::string cause =
           partial.size() == size_bytes
@@ -513,50 +578,14 @@ private:
                             digest.to_string())
               : fmt::format("it has {} bytes, {} were announced", partial.size(), size_bytes);
       partial.reset();
-      if (!from_earlier_call) {
-        partial.remove();
+      if (!continued) {
         throw Error(ErrorCode::corrupt,
                     fmt::format("cannot fetch {} from {}: {}", aipack::quoted(label),
-                                aipack::quoted(redacted_url(urls.front())), cause))
-            .with_hint("the mirror serves another file than the signed index names: try again, or "
-                       "use another mirror");
+                                aipack::quoted(redacted_url(url)), cause))
+            .with_hint("the mirror serves another file than the signed release names, maybe in the "
+                       "middle of an update: try later, or another mirror");
       }
-      from_earlier_call =
-          false; // The first part may have been of another file: once more, from the start.
-    }
-    partial.commit(target);
-    // Whoever waits for the lock finds the file; whoever makes a new lock finds it too.
-    remove_quietly(lock_path);
-  }
-
-  std::shared_ptr<std::mutex> turn_of(const oci::Digest& digest) {
-    const std::lock_guard lock(mutex_);
-    auto& turn = turns_[digest];
-    if (!turn) {
-      turn = std::make_shared<std::mutex>();
-    }
-    return turn;
-  }
-
-  void download_first(const std::vector<std::string>& urls, PartialFile& partial,
-                      std::uint64_t size_bytes, const Operation& op) {
-    for (std::size_t i = 0;; ++i) {
-      try {
-        http::download(
-            transport_, urls[i], partial, [&] { partial.reset(); }, size_bytes, op, {},
-            partial.size());
-        return;
-      } catch (const Error& error) {
-        if (error.code() == ErrorCode::corrupt) {
-          partial.remove(); // Longer than announced: of no use to anybody.
-        }
-        if (error.code() != ErrorCode::not_found || i + 1 == urls.size()) {
-          if (partial.size() == 0) {
-            partial.remove(); // Nothing to continue.
-          }
-          throw;
-        }
-      }
+      // What an earlier call left may have been of another file: once more, from the start.
     }
   }
 
@@ -655,7 +684,7 @@ private:
   ArchiveOptions options_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Slot>> slots_;
-  std::map<oci::Digest, std::shared_ptr<std::mutex>> turns_;
+  std::map<std::string, std::shared_ptr<std::mutex>> turns_;
   std::shared_ptr<Keyring> keyring_;
 };
 

@@ -67,10 +67,13 @@ void PartialFile::commit(const std::filesystem::path& path) {
   if (::rename(path_.c_str(), path.c_str()) != 0) {
     throw_errno(fmt::format("write {}", aipack::quoted(path.string())), errno);
   }
+  committed_ = true;
 }
 
-void PartialFile::remove() noexcept {
-  ::unlink(path_.c_str());
+PartialFile::~PartialFile() {
+  if (!committed_ && size_ == 0) {
+    ::unlink(path_.c_str());
+  }
 }
 
 } // namespace aipack::deb

@@ -23,9 +23,10 @@ public:
   void reset();
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
   [[nodiscard]] oci::Digest digest() const { return hash_.digest(); }
+  /// An empty file, of which nobody could continue, is removed.
+  ~PartialFile() override;
   /// The file gets its final name.
   void commit(const std::filesystem::path& path);
-  void remove() noexcept;
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
 private:
@@ -34,6 +35,7 @@ private:
   Activity& activity_;
   codec::Sha256 hash_;
   std::uint64_t size_ = 0;
+  bool committed_ = false;
 };
 
 } // namespace aipack::deb

@@ -50,7 +50,8 @@ struct Fixture {
   std::unique_ptr<http::HttpTransport> transport = http::make_transport();
   deb::ArchiveOptions options{
       .cache_dir = directory.path() / "cache",
-      .verify = {.keyrings = {directory.path() / "keyring.gpg"}, .now = signed_at + day}};
+      .verify = {.keyrings = {directory.path() / "keyring.gpg"}, .now = signed_at + day},
+      .retry = {.first_delay = 1ms, .max_delay = 2ms}};
 
   Fixture() {
     io::write_file_atomically(options.verify.keyrings.front(), io::as_bytes(key.public_key()));
@@ -269,23 +270,45 @@ TEST_CASE("a tampered InRelease is corrupt, and the cache keeps the good one",
 TEST_CASE("a tampered index is corrupt and leaves nothing behind", "[deb][archive][tamper]") {
   Fixture fixture;
   const std::string path = fixture.path_of_index();
+  const std::string plain_path = "/debian/dists/trixie/main/binary-amd64/Packages.xz";
   const std::string good = fixture.site.get(path);
+  std::string bad;
   SECTION("one bit") {
-    fixture.site.put(path, flipped(good, good.size() / 2));
+    bad = flipped(good, good.size() / 2);
   }
   SECTION("longer") {
-    fixture.site.put(path, good + "x");
+    bad = good + "x";
   }
   SECTION("shorter") {
-    fixture.site.put(path, good.substr(0, good.size() - 4));
+    bad = good.substr(0, good.size() - 4);
   }
   SECTION("another index") {
-    fixture.site.put(path, fixture.site.get(fixture.path_of_index("arm64")));
+    bad = fixture.site.get(fixture.path_of_index("arm64"));
   }
+  fixture.site.put(path, bad);
+  fixture.site.put(plain_path, bad);
   CHECK(fixture.snapshot_error().code() == ErrorCode::corrupt);
   CHECK(fixture.cached("indexes").empty());
-  fixture.site.put(path, good);
+  for (const auto& name : fixture.cached("partial")) {
+    CHECK_THAT(name, ContainsSubstring(".lock"));
+  }
+  // One good copy is enough: what counts is the digest.
+  fixture.site.put(plain_path, good);
   CHECK(fixture.snapshot().indexes.size() == 1);
+}
+
+TEST_CASE("an index comes from its twin of another architecture, when its own place is stale",
+          "[deb][archive]") {
+  Fixture fixture;
+  TestArchive archive = hello_archive();
+  archive.packages = {archive.packages.back()}; // architecture "all": the indexes are the same
+  fixture.publish(archive);
+  const std::string packed = test::xz(archive.indexes().at("main/binary-amd64/Packages"));
+  fixture.site.erase("/debian/dists/trixie/main/binary-amd64/by-hash/SHA256/" +
+                     oci::Digest::of(packed).hex());
+  fixture.site.put("/debian/dists/trixie/main/binary-amd64/Packages.xz", "an old index");
+  CHECK(content_of(fixture.snapshot().indexes.at(0).file) ==
+        archive.indexes().at("main/binary-arm64/Packages"));
 }
 
 TEST_CASE("an index that does not unpack to what is signed is corrupt", "[deb][archive][tamper]") {
