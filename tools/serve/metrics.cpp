@@ -29,9 +29,11 @@ namespace {
   return label("model", model) + "," + label("version", model_version);
 }
 
+/// Without an exponent: what "le" is compared by is text.
 [[nodiscard]] std::string number(double value) {
-  char text[40];
-  const auto [end, error] = std::to_chars(text, text + sizeof text, value);
+  char text[340]; // the longest double in this form
+  const auto [end, error] =
+      std::to_chars(text, text + sizeof text, value, std::chars_format::fixed);
   return {text, end};
 }
 
