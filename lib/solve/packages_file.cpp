@@ -130,7 +130,9 @@ bool PackagesReader::next(PackageFields& fields) {
       fail(start_, cause);
     }
   };
-  require(fields.package, max_name_bytes, "a package has no proper name");
+  if (!is_package_name(fields.package)) {
+    fail(start_, "a package has no proper name");
+  }
   require(fields.version, max_version_bytes, "a package has no proper version");
   require(fields.architecture, max_name_bytes, "a package has no proper architecture");
   return true;
@@ -176,14 +178,13 @@ ParsedIndex parse_packages(std::string_view text, const std::string& name,
     const bool any_architecture = fields.multi_arch == "allowed";
     const solv::StringId own_name = pool.intern(fields.package);
     const solv::StringId version = pool.intern(fields.version);
-    std::string any_name;
     provisions.clear();
     const auto provide = [&](std::string_view provided, solv::Comparison comparison,
                              solv::StringId provided_version) {
       provisions.push_back(pool.versioned(pool.intern(provided), comparison, provided_version));
       if (any_architecture) {
-        any_name.assign(provided).append(":any");
-        provisions.push_back(pool.versioned(pool.intern(any_name), comparison, provided_version));
+        provisions.push_back(pool.versioned(pool.intern(qualified_name(provided, "any")),
+                                            comparison, provided_version));
       }
     };
     read(fields.provides, [&](std::span<const Alternative> group) {

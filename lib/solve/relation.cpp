@@ -156,15 +156,17 @@ std::span<const Alternative> RelationList::group(std::size_t index) const noexce
   return {alternatives_.data() + begin, groups_[index].end - begin};
 }
 
+std::string qualified_name(std::string_view name, std::string_view qualifier) {
+  return fmt::format("{} :{}", name, qualifier);
+}
+
 solv::DependencyId dependency_of(const Alternative& alternative, std::string_view architecture,
                                  solv::Pool& pool) {
-  // `qualifier` stands right behind the name and its ':' in one text.
   const bool plain = alternative.qualifier.empty() || alternative.qualifier == "native" ||
                      alternative.qualifier == architecture;
   const solv::StringId name =
       plain ? pool.intern(alternative.name)
-            : pool.intern({alternative.name.data(),
-                           alternative.name.size() + 1 + alternative.qualifier.size()});
+            : pool.intern(qualified_name(alternative.name, alternative.qualifier));
   return alternative.comparison == solv::Comparison::none
              ? name
              : pool.versioned(name, alternative.comparison, pool.intern(alternative.version));
@@ -216,10 +218,14 @@ std::string canonical_request(std::string_view text) {
                  "'name | other'");
 }
 
+bool is_package_name(std::string_view text) noexcept {
+  return !text.empty() && text.size() <= max_name_bytes &&
+         std::all_of(text.begin(), text.end(), is_name_character);
+}
+
 std::string canonical_name(std::string_view text) {
   const std::string_view name = trim(text);
-  if (name.empty() || name.size() > max_name_bytes ||
-      !std::all_of(name.begin(), name.end(), is_name_character)) {
+  if (!is_package_name(name)) {
     throw Error(ErrorCode::invalid_input,
                 fmt::format("cannot assume package {}: not a package name", quoted(text)));
   }

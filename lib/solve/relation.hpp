@@ -57,6 +57,11 @@ private:
   std::vector<Group> groups_;
 };
 
+/// What the pool calls `name` with an architecture qualifier: no package has such a name, and
+/// libsolv gives it no meaning of its own (some words with a colon are libsolv's).
+[[nodiscard]] std::string qualified_name(std::string_view name, std::string_view qualifier);
+[[nodiscard]] bool is_package_name(std::string_view text) noexcept;
+
 /// The pool's id of one alternative. "name:any" becomes a name of its own, which only packages with
 /// Multi-Arch: allowed provide; `architecture` and "native" as qualifiers mean nothing more than
 /// the name, since no foreign architecture is ever installed.

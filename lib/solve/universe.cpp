@@ -43,8 +43,7 @@ std::string package_url(const deb::IndexFile& file, std::string_view filename) {
 
 Universe::Universe(const deb::PackageIndex& index, const std::filesystem::path& cache_dir,
                    std::span<const std::string> assumed, const Operation& op)
-    : index_(index), architecture_(oci::architecture_names(index.platform).debian),
-      pool_(architecture_) {
+    : architecture_(oci::architecture_names(index.platform).debian), pool_(architecture_) {
   loaded_.reserve(index.indexes.size());
   for (const deb::IndexFile& file : index.indexes) {
     op.check();
@@ -68,7 +67,7 @@ Universe::Universe(const deb::PackageIndex& index, const std::filesystem::path& 
   std::vector<solv::StringId> names;
   for (const std::string& name : assumed) {
     names.push_back(pool_.intern(name));
-    names.push_back(pool_.intern(name + ":any"));
+    names.push_back(pool_.intern(qualified_name(name, "any")));
   }
   pool_.drop_requirements(names);
   pool_.finish();

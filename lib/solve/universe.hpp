@@ -63,7 +63,6 @@ private:
   };
   [[nodiscard]] std::string_view text_of(const Loaded& loaded) const;
 
-  const deb::PackageIndex& index_;
   std::string architecture_;
   solv::Pool pool_;
   std::vector<Loaded> loaded_;
