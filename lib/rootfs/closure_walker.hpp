@@ -26,6 +26,8 @@ public:
   void walk();
   /// Whether a library of that name was reached.
   [[nodiscard]] bool has(std::string_view soname) const;
+  /// What was read of a root, or null when it is no object of the machine.
+  [[nodiscard]] const elf::Object* object_of(const fs::RootPath& path) const;
   /// Where the loader would find `name` without any search path of an object.
   [[nodiscard]] std::optional<fs::RootPath> find_by_default(std::string_view name);
   /// Sorted by path; checks symbol versions first.

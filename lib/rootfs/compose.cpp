@@ -3,6 +3,7 @@
 #include "aipack/rootfs/rootfs.hpp"
 
 #include "accounts.hpp"
+#include "aliases.hpp"
 #include "merge.hpp"
 #include "package_database.hpp"
 #include "prune.hpp"
@@ -11,6 +12,7 @@
 #include "skeleton.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -79,7 +81,9 @@ Composition compose(const Request& request, const Operation& op) {
   // Every file that may be needed has its place now; from here on only reasons are given.
   const auto sonames = keep_what_is_needed(root, op);
   add_local_time(root);
-  std::vector<ScriptVerdict> scripts = classify_scripts(root, packages_with_kept_files(root));
+  const std::set<std::string> packages = packages_with_kept_files(root);
+  std::vector<ScriptVerdict> scripts = classify_scripts(root, packages);
+  apply_tmpfiles(root, packages);
   add_loader_cache(root, sonames);
   write_accounts(root);
   keep_copyrights(root);

@@ -6,6 +6,7 @@
 #include "aipack/io/byte_stream.hpp"
 
 #include "accounts.hpp"
+#include "aliases.hpp"
 
 #include <algorithm>
 #include <array>
@@ -16,32 +17,6 @@
 
 namespace aipack::rootfs {
 namespace {
-
-/// Directories that are links in every merged-/usr Debian. Source: base-files 13.8, its data and
-/// its postinst.
-struct Alias {
-  std::string_view link;
-  std::string_view directory;
-  std::string_view target; ///< as written in the link
-  enum class When { always, amd64_or_used, used } when;
-};
-constexpr std::array<Alias, 9> aliases{{
-    {"bin", "usr/bin", "usr/bin", Alias::When::always},
-    {"sbin", "usr/sbin", "usr/sbin", Alias::When::always},
-    {"lib", "usr/lib", "usr/lib", Alias::When::always},
-    {"lib64", "usr/lib64", "usr/lib64", Alias::When::amd64_or_used},
-    {"lib32", "usr/lib32", "usr/lib32", Alias::When::used},
-    {"libo32", "usr/libo32", "usr/libo32", Alias::When::used},
-    {"libx32", "usr/libx32", "usr/libx32", Alias::When::used},
-    {"var/run", "run", "/run", Alias::When::always},
-    {"var/lock", "run/lock", "/run/lock", Alias::When::always},
-}};
-
-const Alias* alias_of(const fs::RootPath& path) {
-  const auto found = std::find_if(aliases.begin(), aliases.end(),
-                                  [&](const Alias& alias) { return path.text() == alias.link; });
-  return found == aliases.end() ? nullptr : &*found;
-}
 
 std::string article(const std::string& package) {
   return package.empty() ? "the composition" : "package '" + package + "'";
@@ -355,17 +330,6 @@ void Merger::add_hard_links(const Input& input) {
 }
 
 } // namespace
-
-fs::RootPath without_alias(const fs::RootPath& path) {
-  for (const Alias& alias : aliases) {
-    if (path.text().size() > alias.link.size() && path.text().starts_with(alias.link) &&
-        path.text()[alias.link.size()] == '/') {
-      return fs::RootPath::parse(alias.directory) /
-             std::string_view(path.text()).substr(alias.link.size() + 1);
-    }
-  }
-  return path;
-}
 
 void merge_packages(Root& root, const Operation& op) {
   for (const Input* input : root.packages) {

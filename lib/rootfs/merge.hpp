@@ -16,7 +16,4 @@ void merge_packages(Root& root, const Operation& op);
 /// The user's files on top. Throws Error{invalid_input} where a file and a directory meet.
 void add_extra_files(Root& root);
 
-/// `path` with the alias it starts with replaced: "lib/x" is "usr/lib/x".
-[[nodiscard]] fs::RootPath without_alias(const fs::RootPath& path);
-
 } // namespace aipack::rootfs

@@ -1,8 +1,10 @@
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
 
+#include "aliases.hpp"
 #include "documentation.hpp"
-#include "merge.hpp"
+#include "loader_path.hpp"
+#include "missing.hpp"
 #include "prune.hpp"
 
 #include <algorithm>
@@ -68,10 +70,10 @@ private:
   /// Roots of a file that is kept anyway: an ELF file's closure, a script's interpreter if there is
   /// one.
   void follow_kept(const fs::RootPath& path, const fs::Reason& reason);
+  void link_soname(const fs::RootPath& path);
   void keep_matching(const std::string& pattern, const fs::Reason& reason);
   void keep_below(const fs::RootPath& directory, const fs::Reason& reason);
   [[nodiscard]] std::map<std::string, std::string> whole_packages() const;
-  [[noreturn]] void throw_missing(const std::vector<Missing>& missing) const;
 
   Root& root_;
   const Operation& op_;
@@ -182,7 +184,27 @@ void Finder::add_user_files() {
     if (entry != nullptr && entry->type == fs::FileType::regular) {
       op_.check();
       follow_kept(path, *entry->reason);
+      link_soname(path);
     }
+  }
+}
+
+/// The link by which the loader finds a library in a directory it searches. Debian's packages have
+/// theirs (Policy 8.1); the user's files get what ldconfig would make. Rule 29.
+void Finder::link_soname(const fs::RootPath& path) {
+  const elf::Object* object = walker_.object_of(path);
+  if (object == nullptr || object->soname.empty() || object->soname == path.filename() ||
+      object->soname.find('/') != std::string::npos) {
+    return;
+  }
+  const auto directories = cached_directories(root_.tree, root_.names.triplet);
+  const bool searched = std::any_of(directories.begin(), directories.end(), [&](const auto& name) {
+    return root_.tree.resolve(fs::RootPath::parse(name)) == path.parent();
+  });
+  const auto link = fs::RootPath::try_parse(path.parent().text() + "/" + object->soname);
+  if (searched && link && root_.tree.find(*link) == nullptr) {
+    root_.generate_link(link->text(), std::string(path.filename()),
+                        {"link", "rule 29: DT_SONAME of " + path.to_string(), path});
   }
 }
 
@@ -331,52 +353,10 @@ void Finder::add_companions() {
   walker_.walk();
 }
 
-void Finder::throw_missing(const std::vector<Missing>& missing) const {
-  const Missing& first = missing.front();
-  std::string chain;
-  for (const auto& path : first.chain) {
-    chain += (chain.empty() ? "" : " -> ") + path.to_string();
-  }
-  std::string message = fmt::format(
-      "cannot compose '{}': {}, needed by '{}' (path: {}), is in no selected package",
-      root_.request.platform.to_string(), quoted(first.soname), first.needed_by.to_string(), chain);
-  if (missing.size() > 1) {
-    std::set<std::string> others;
-    for (const auto& item : missing) {
-      if (item.soname != first.soname) {
-        others.insert(item.soname);
-      }
-    }
-    std::string list;
-    std::size_t shown = 0;
-    for (const auto& name : others) {
-      if (++shown > 8) {
-        list += fmt::format(" and {} more", others.size() - 8);
-        break;
-      }
-      list += (list.empty() ? "" : ", ") + quoted(name);
-    }
-    message += list.empty() ? "" : "; also missing: " + list;
-  }
-  std::string candidates;
-  const std::string_view base = std::string_view(first.soname).substr(first.soname.rfind('/') + 1);
-  for (const auto& [path, entry] : root_.tree.entries()) {
-    if (entry.type != fs::FileType::directory && path.filename() == base &&
-        candidates.size() < 400) {
-      candidates += (candidates.empty() ? "" : ", ") + path.to_string();
-    }
-  }
-  throw Error(ErrorCode::unsatisfiable, message)
-      .with_hint(candidates.empty()
-                     ? "add the package that ships it"
-                     : "found, but outside of the search path, broken or for another machine: " +
-                           candidates);
-}
-
 std::map<fs::RootPath, std::string> Finder::keep_closure() {
   const Closure closure = walker_.take();
   if (!closure.missing.empty()) {
-    throw_missing(closure.missing);
+    throw_missing(root_, closure.missing);
   }
   std::map<fs::RootPath, std::string> sonames;
   for (const ClosureNode& node : closure.nodes) {

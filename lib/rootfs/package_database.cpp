@@ -3,7 +3,7 @@
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
 
-#include "merge.hpp"
+#include "aliases.hpp"
 
 #include <array>
 #include <memory>

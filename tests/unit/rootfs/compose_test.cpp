@@ -440,6 +440,46 @@ TEST_CASE(
   CHECK(composition.tree.find(at(sample.lib("libm.so.6"))) == nullptr); // libc6 is a library
 }
 
+TEST_CASE("A library of the user's gets the link by which the loader finds it",
+          "[rootfs][compose]") {
+  const Sample sample;
+  auto request = sample.request();
+  std::erase_if(request.packages,
+                [](const rootfs::Input& input) { return input.package.name == "libbar2"; });
+  const auto bytes = library(sample.machine, "libbar.so.2");
+  const auto content =
+      fs::memory_content({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  request.extra = {{at("usr/local/lib/libbar-mine.so"), {.content = content}}};
+  const auto composition = rootfs::compose(request, {});
+  CHECK(composition.tree.find(at("usr/local/lib/libbar.so.2"))->link_target == "libbar-mine.so");
+  CHECK(rootfs::why(composition.tree, at("usr/local/lib/libbar.so.2")).size() == 2);
+}
+
+TEST_CASE("tmpfiles.d of packages in the image is applied", "[rootfs][compose]") {
+  auto request = Sample{}.request();
+  request.packages.push_back(
+      PackageBuilder("daemon")
+          .file("usr/bin/daemon", program(elf::Machine::x86_64, {"libc.so.6"}), 0755)
+          .file("usr/lib/tmpfiles.d/daemon.conf",
+                "# state\nd /var/run/daemon 2750 www-data adm -\nL /run/link - - - - ../x\nz "
+                "/usr/bin/x\nd /run/other 0755 nobody-knows -\n")
+          .copyright()
+          .build());
+  CHECK(rootfs::compose(request, {}).tree.find(at("run/daemon")) == nullptr);
+  request.entrypoint = {"daemon"};
+  const auto composition = rootfs::compose(request, {});
+  const auto* directory = composition.tree.find(at("run/daemon"));
+  REQUIRE(directory != nullptr);
+  CHECK(directory->mode == 02750);
+  CHECK(directory->uid == 33);
+  CHECK(directory->gid == 4);
+  CHECK(composition.tree.find(at("run/link"))->link_target == "../x");
+  CHECK(composition.tree.find(at("run/other")) == nullptr);
+  REQUIRE(composition.notes.size() == 2);
+  CHECK_THAT(composition.notes[0],
+             ContainsSubstring("'d /run/other 0755 nobody-knows -' is not applied"));
+}
+
 TEST_CASE("Dependencies that only scripts use are recorded", "[rootfs][compose]") {
   auto request = Sample{}.request();
   request.assumed = {"debconf"};
