@@ -194,7 +194,7 @@ TEST_CASE("parse_manifest refuses hostile documents", "[oci][document]") {
       {std::string(max_manifest_bytes + 1, ' '), "larger than"},
   }));
   CAPTURE(text.substr(0, 200));
-  const FormatError error = failure_of([&] { return parse_manifest(text, "evil"); });
+  const FormatError error = failure_of([&bytes = text] { return parse_manifest(bytes, "evil"); });
   CHECK(error.code() == ErrorCode::corrupt);
   CHECK_THAT(error.message(), ContainsSubstring(cause));
   CHECK_THAT(error.message(), ContainsSubstring("evil"));
