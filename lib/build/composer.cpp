@@ -135,6 +135,11 @@ PlatformReport report_of(const ImagePlan& image, const rootfs::Composition& comp
     return report;
 }
 
+/// What the plan had to leave out stands first among the notes.
+void add_skipped(PlatformReport& report, const ImagePlan& image) {
+    report.notes.insert(report.notes.begin(), image.skipped.begin(), image.skipped.end());
+}
+
 /// A remembered composition names its packages; what they are stands in the plan, whose digests are part of the key.
 void restore_packages(PlatformReport& report, const ImagePlan& image) {
     report.platform = image.platform;
@@ -178,6 +183,7 @@ fs::RootPath model_path(const std::string& models_directory, const PlannedModel&
 PlatformReport describe_platform(Context& context, const Plan& plan, const ImagePlan& image, deb::PackageSource& packages, const Operation& op) {
     const auto root = compose_root(context, plan, image, packages, op);
     auto report = report_of(image, root.composition);
+    add_skipped(report, image);
     auto layers = root.layers;
     for (auto& model : model_layer_plans(plan)) {
         layers.push_back(std::move(model));
@@ -197,6 +203,7 @@ PlatformLayers compose_platform(Context& context, const Plan& plan, const ImageP
     const auto key = composition_key(plan, image, op);
     if (auto known = find_composition(context, key)) {
         restore_packages(known->report, image);
+        add_skipped(known->report, image);
         return std::move(*known);
     }
     auto root = compose_root(context, plan, image, packages, op);
@@ -205,6 +212,7 @@ PlatformLayers compose_platform(Context& context, const Plan& plan, const ImageP
         return image::seal(layer, context.layers, {.threads = codec_threads}, inner);
     });
     remember_composition(context, key, result);
+    add_skipped(result.report, image);
     return result;
 }
 

@@ -36,12 +36,13 @@ Context::Context(EngineOptions engine_options)
       digests(options.cache_dir / "digests"),
       transport(http::make_transport({.user_agent = fmt::format("aipack/{}", version())})) {}
 
-std::unique_ptr<deb::PackageSource> Context::packages(bool ignore_valid_until, bool offline) const {
+std::unique_ptr<deb::PackageSource> Context::packages(const BuildRequest& request) const {
     return deb::make_package_source(*transport, {.cache_dir = options.cache_dir,
                                                  .verify = {.keyrings = options.keyrings,
                                                             .now = options.now,
-                                                            .ignore_valid_until = ignore_valid_until},
-                                                 .offline = offline || options.offline});
+                                                            .ignore_valid_until = request.ignore_valid_until},
+                                                 .offline = options.offline,
+                                                 .skip_incomplete_suites = request.skip_incomplete_suites});
 }
 
 std::filesystem::path Context::data_file(std::string_view relative) const {

@@ -25,8 +25,8 @@ struct Context {
     blob::DigestCache digests;      ///< of model files and weights layers
     std::unique_ptr<http::HttpTransport> transport;
 
-    /// A client of the archives; `ignore_valid_until` and offline as the request says.
-    [[nodiscard]] std::unique_ptr<deb::PackageSource> packages(bool ignore_valid_until, bool offline) const;
+    /// A client of the archives that is as strict as the request says.
+    [[nodiscard]] std::unique_ptr<deb::PackageSource> packages(const BuildRequest& request) const;
     /// The first data directory that has `relative`; throws Error{not_found} naming where it looked.
     [[nodiscard]] std::filesystem::path data_file(std::string_view relative) const;
     [[nodiscard]] std::filesystem::path compositions_dir() const { return options.cache_dir / "compositions"; }

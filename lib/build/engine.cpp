@@ -78,7 +78,7 @@ void add_layers(PlatformReport& report, const image::Image& image) {
 /// Hops 6 to 9. `weights` takes the bytes of the model layers in the pass that hashes them; null: they stay where they are.
 image::Index compose_index(Context& context, const Plan& plan, blob::DirectoryStore* weights, std::vector<PlatformReport>& reports,
                            const Operation& op) {
-    const auto packages = context.packages(plan.request.ignore_valid_until, false);
+    const auto packages = context.packages(plan.request);
     std::vector<image::Layer> models;
     std::vector<PlatformLayers> platforms(plan.images.size());
     // The weights are hashed beside the composition of the platforms: neither waits for the other.
@@ -112,7 +112,7 @@ Plan Engine::plan_locked(const BuildRequest& request, std::string_view lock, std
 
 PlanReport Engine::describe(Plan plan, const Operation& op) const {
     auto& context = impl_->context;
-    const auto packages = context.packages(plan.request.ignore_valid_until, false);
+    const auto packages = context.packages(plan.request);
     auto platforms = map_each<PlatformReport>(plan.images, context.threads, op, [&](const ImagePlan& image, const Operation& inner) {
         return describe_platform(context, plan, image, *packages, inner);
     });

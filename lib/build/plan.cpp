@@ -63,6 +63,9 @@ Json to_json(const ImagePlan& image) {
     for (const auto& [name, requirer] : image.assumed) {
         json["assumed_installed"].push_back({{"name", name}, {"required_by", requirer}});
     }
+    if (!image.skipped.empty()) {
+        json["skipped"] = image.skipped;
+    }
     return json;
 }
 
@@ -88,6 +91,14 @@ public:
             fail(fmt::format("'{}' is not a string", key));
         }
         return value.get<std::string>();
+    }
+    [[nodiscard]] bool has(const char* key) const { return json_.is_object() && json_.contains(key); }
+    /// This value itself, a string.
+    [[nodiscard]] std::string own_text() const {
+        if (!json_.is_string()) {
+            fail("a list item is not a string");
+        }
+        return json_.get<std::string>();
     }
     [[nodiscard]] std::uint64_t number(const char* key) const {
         const auto& value = member(key);
@@ -163,6 +174,9 @@ ImagePlan read_image(const Reader& json, const deb::Mirrors& mirrors, std::strin
                                  .size_bytes = index.number("size_bytes")});
     });
     json.each("packages", [&](const Reader& package) { image.choices.push_back(read_choice(package, mirrors)); });
+    if (json.has("skipped")) {
+        json.each("skipped", [&](const Reader& item) { image.skipped.push_back(item.own_text()); });
+    }
     json.each("assumed_installed",
               [&](const Reader& item) { image.assumed.emplace_back(item.text("name"), item.text("required_by")); });
     return image;

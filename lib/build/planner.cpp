@@ -136,6 +136,8 @@ ImagePlan plan_platform(const Context& context, const BuildRequest& request, con
             {.suite = file.source.suite, .path = file.release_path, .digest = file.digest, .size_bytes = file.size_bytes});
     }
 
+    image.skipped = index.skipped;
+
     solve::Request wanted{.install = image.runtime.packages, .assume_installed = image.runtime.assume_installed};
     wanted.install.insert(wanted.install.end(), request.packages.begin(), request.packages.end());
     auto outcome = solve::resolve(index, wanted, {.cache_dir = context.options.cache_dir}, op);
@@ -156,7 +158,7 @@ ImagePlan plan_platform(const Context& context, const BuildRequest& request, con
 Plan make_plan(Context& context, const BuildRequest& request, const Operation& op) {
     const auto models = inspect_models(request, op);
     const auto mirrors = mirrors_for(request);
-    const auto packages = context.packages(request.ignore_valid_until, false);
+    const auto packages = context.packages(request);
     Plan plan{.request = request, .models = planned(context, models, op), .images = {}};
     plan.images = map_each<ImagePlan>(request.platforms, context.threads, op, [&](const oci::Platform& platform, const Operation& inner) {
         return plan_platform(context, request, models, platform, *packages, mirrors, inner);

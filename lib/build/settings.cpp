@@ -24,7 +24,7 @@ constexpr std::size_t max_settings_depth = 16;
 
 const std::vector<std::string> known_keys{"model_name", "platform", "runtime",     "suite",  "mirror", "user",          "compress",           "tag",
                                 "output",     "packages", "files",       "entrypoint", "env", "labels",       "annotations",        "allow",
-                                "waive_scripts", "ignore_valid_until", "source_date_epoch"};
+                                "waive_scripts", "ignore_valid_until", "skip_incomplete_suites", "source_date_epoch"};
 
 void check_depth(const YAML::Node& node, std::string_view name, std::size_t depth) {
     if (depth > max_settings_depth) {
@@ -46,6 +46,14 @@ std::string scalar(const YAML::Node& node, std::string_view name, std::string_vi
         fail(name, node.Mark(), fmt::format("'{}' must be a single value", key));
     }
     return node.Scalar();
+}
+
+bool truth(const YAML::Node& node, std::string_view name, std::string_view key) {
+    const auto word = scalar(node, name, key);
+    if (word != "true" && word != "false") {
+        fail(name, node.Mark(), fmt::format("'{}' must be true or false", key));
+    }
+    return word == "true";
 }
 
 /// A sequence of scalars, or one scalar where the value may be a single word.
@@ -133,11 +141,9 @@ void assign(Settings& settings, const std::string& key, const YAML::Node& value,
     } else if (key == "waive_scripts") {
         settings.waive_scripts = scalars(value, name, key);
     } else if (key == "ignore_valid_until") {
-        const auto word = text();
-        if (word != "true" && word != "false") {
-            fail(name, value.Mark(), "'ignore_valid_until' must be true or false");
-        }
-        settings.ignore_valid_until = word == "true";
+        settings.ignore_valid_until = truth(value, name, key);
+    } else if (key == "skip_incomplete_suites") {
+        settings.skip_incomplete_suites = truth(value, name, key);
     } else if (key == "source_date_epoch") {
         settings.source_date_epoch = text();
     }
@@ -234,6 +240,11 @@ Settings environment_settings(const std::function<const char*(const char*)>& loo
     take("AIPACK_SUITE", settings.suite);
     take("AIPACK_COMPRESS", settings.compress);
     take("SOURCE_DATE_EPOCH", settings.source_date_epoch);
+    std::optional<std::string> skip;
+    take("AIPACK_SKIP_INCOMPLETE_SUITES", skip);
+    if (skip) {
+        settings.skip_incomplete_suites = *skip == "1" || *skip == "true";
+    }
     return settings;
 }
 
@@ -257,6 +268,7 @@ Settings merge(Settings strong, const Settings& weak) {
     prefer(strong.allow, weak.allow);
     prefer(strong.waive_scripts, weak.waive_scripts);
     prefer(strong.ignore_valid_until, weak.ignore_valid_until);
+    prefer(strong.skip_incomplete_suites, weak.skip_incomplete_suites);
     prefer(strong.source_date_epoch, weak.source_date_epoch);
     strong.labels.insert(weak.labels.begin(), weak.labels.end());
     strong.annotations.insert(weak.annotations.begin(), weak.annotations.end());
@@ -311,6 +323,7 @@ BuildRequest make_request(const std::vector<std::filesystem::path>& models, cons
         request.source_date_epoch = parse_source_date_epoch(*settings.source_date_epoch);
     }
     request.ignore_valid_until = settings.ignore_valid_until.value_or(false);
+    request.skip_incomplete_suites = settings.skip_incomplete_suites.value_or(false);
     request.allowed_findings = settings.allow.value_or(std::vector<std::string>{});
     request.waived_scripts = settings.waive_scripts.value_or(std::vector<std::string>{});
     return request;

@@ -150,7 +150,11 @@ public:
                          fmt::format("{}/binary-{}/Packages", component, architecture)));
       }
     }
-    fetch_indexes(result.indexes, result.releases, sources, op);
+    if (options_.skip_incomplete_suites) {
+      fetch_available_indexes(result, sources, op);
+    } else {
+      fetch_indexes(result.indexes, result.releases, sources, op);
+    }
     return result;
   }
 
@@ -379,6 +383,29 @@ private:
         });
   }
 
+  /// The first source must be whole; of the others an index that the mirror does not serve as its
+  /// release names it is left out and recorded.
+  void fetch_available_indexes(PackageIndex& result, std::span<const Source> sources,
+                               const Operation& op) {
+    std::vector<IndexFile> available;
+    for (const IndexFile& index : result.indexes) {
+      try {
+        fetch_indexes(std::span(&index, 1), result.releases, sources, op);
+        available.push_back(index);
+      } catch (const Error& error) {
+        const bool mirror_is_behind =
+            error.code() == ErrorCode::corrupt || error.code() == ErrorCode::not_found;
+        if (!mirror_is_behind || index.source == sources.front()) {
+          throw;
+        }
+        result.skipped.push_back(fmt::format("suite {} was left out for {}: {}",
+                                             index.source.suite, index.architecture,
+                                             error.message()));
+      }
+    }
+    result.indexes = std::move(available);
+  }
+
   static bool is_complete(const std::filesystem::path& file, std::uint64_t size_bytes) {
     std::error_code error;
     return std::filesystem::file_size(file, error) == size_bytes && !error;
@@ -583,7 +610,8 @@ private:
                     fmt::format("cannot fetch {} from {}: {}", aipack::quoted(label),
                                 aipack::quoted(redacted_url(url)), cause))
             .with_hint("the mirror serves another file than the signed release names, maybe in the "
-                       "middle of an update: try later, or another mirror");
+                       "middle of an update: try later, or another mirror; "
+                       "--skip-incomplete-suites goes on without it");
       }
       // What an earlier call left may have been of another file: once more, from the start.
     }

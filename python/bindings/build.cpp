@@ -29,6 +29,8 @@ build::Settings settings_from(const py::dict& values) {
             settings.source_date_epoch = py::str(value).cast<std::string>();
         } else if (key == "ignore_valid_until") {
             take(settings.ignore_valid_until);
+        } else if (key == "skip_incomplete_suites") {
+            take(settings.skip_incomplete_suites);
         } else if (key == "packages") {
             take(settings.packages);
         } else if (key == "files") {

@@ -44,6 +44,7 @@ struct BuildRequest {
     codec::Compression compression{};
     std::optional<std::int64_t> source_date_epoch{}; ///< seconds; empty: the newest file of the packages
     bool ignore_valid_until = false;
+    bool skip_incomplete_suites = false;          ///< go on without an updates or security index that the mirror does not serve as signed
     std::vector<std::string> allowed_findings{};  ///< rule ids that do not stop the build
     std::vector<std::string> waived_scripts{};    ///< packages whose unknown maintainer scripts are ignored
     bool operator==(const BuildRequest&) const = default;

@@ -20,7 +20,7 @@ struct Settings {
     std::optional<std::string> model_name, platform, runtime, suite, mirror, user, compress, tag, output;
     std::optional<std::vector<std::string>> packages, files, entrypoint, env, allow, waive_scripts;
     std::map<std::string, std::string> labels, annotations;
-    std::optional<bool> ignore_valid_until;
+    std::optional<bool> ignore_valid_until, skip_incomplete_suites;
     std::optional<std::string> source_date_epoch;
     std::string mirror_origin; ///< where `mirror` came from, for messages
 };
@@ -30,7 +30,7 @@ struct Settings {
 [[nodiscard]] AIPACK_API Settings read_settings(const std::filesystem::path& file);
 [[nodiscard]] AIPACK_API Settings parse_settings(std::string_view yaml, std::string_view name, const std::filesystem::path& folder);
 
-/// AIPACK_MIRROR, AIPACK_PLATFORM, AIPACK_RUNTIME, AIPACK_COMPRESS, AIPACK_SUITE and SOURCE_DATE_EPOCH. `lookup` returns null for what is not set.
+/// AIPACK_MIRROR, AIPACK_PLATFORM, AIPACK_RUNTIME, AIPACK_COMPRESS, AIPACK_SUITE, AIPACK_SKIP_INCOMPLETE_SUITES and SOURCE_DATE_EPOCH. `lookup` returns null for what is not set.
 [[nodiscard]] AIPACK_API Settings environment_settings(const std::function<const char*(const char*)>& lookup);
 
 /// `strong` where it says something, else `weak`; maps are joined, the stronger key wins.

@@ -113,6 +113,8 @@ struct PackageIndex {
   oci::Platform platform;
   std::vector<Release> releases;
   std::vector<IndexFile> indexes;
+  /// Indexes that were left out, and why (ArchiveOptions::skip_incomplete_suites).
+  std::vector<std::string> skipped{};
   [[nodiscard]] AIPACK_API oci::Digest fingerprint() const;
 };
 
@@ -136,6 +138,9 @@ struct ArchiveOptions {
   VerifyOptions verify{};
   bool offline = false;     ///< nothing but the cache; what is missing is Error{unavailable}
   unsigned concurrency = 8; ///< downloads at once
+  /// A mirror in the middle of an update may not serve an index that its signed release names. For
+  /// every source but the first, go on without that index and record it; otherwise it is an error.
+  bool skip_incomplete_suites = false;
   http::RetryPolicy retry{};
 };
 

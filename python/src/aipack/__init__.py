@@ -143,7 +143,8 @@ class Engine:
             packages: further Debian packages, kept whole.
             files: local files or folders to add, by their path in the image.
             lock: the text of a lock file; nothing that it does not pin is used.
-            options: ``runtime``, ``suite``, ``mirror``, ``model_name``, ``compress``, ``user``, ``source_date_epoch``, ``ignore_valid_until``.
+            options: ``runtime``, ``suite``, ``mirror``, ``model_name``, ``compress``, ``user``, ``source_date_epoch``, ``ignore_valid_until``,
+                ``skip_incomplete_suites``.
 
         Raises:
             UnsupportedError: no runtime can serve the model.

@@ -23,7 +23,7 @@ def data_dirs() -> list[str]:
     return [own, *found] if own else found
 
 
-def settings() -> dict[str, str]:
+def settings() -> dict[str, str | bool]:
     """The settings that ``AIPACK_*`` variables and ``SOURCE_DATE_EPOCH`` make."""
     names = {
         "mirror": "AIPACK_MIRROR",
@@ -33,4 +33,7 @@ def settings() -> dict[str, str]:
         "compress": "AIPACK_COMPRESS",
         "source_date_epoch": "SOURCE_DATE_EPOCH",
     }
-    return {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
+    found: dict[str, str | bool] = {key: os.environ[name] for key, name in names.items() if os.environ.get(name)}
+    if skip := os.environ.get("AIPACK_SKIP_INCOMPLETE_SUITES"):
+        found["skip_incomplete_suites"] = skip in ("1", "true")
+    return found

@@ -64,7 +64,13 @@ std::string render(const build::BuildReport& report, double seconds) {
         layers.add({"", "= image", "", human_bytes(platform.image_bytes), human_bytes(platform.image_bytes_compressed),
                     platform.digest ? platform.digest->short_hex() : ""});
     }
-    return fmt::format("{}\n{}\n{}  ({:.2f} s, {} written)\n", layers.to_string(), report.reference, report.digest.to_string(), seconds,
+    std::string notes;
+    for (const auto& platform : report.platforms) {
+        for (const auto& note : platform.notes) {
+            notes += fmt::format("note: {}: {}\n", platform.platform.to_string(), note);
+        }
+    }
+    return fmt::format("{}{}\n{}\n{}  ({:.2f} s, {} written)\n", layers.to_string(), notes, report.reference, report.digest.to_string(), seconds,
                        human_bytes(report.written.new_bytes));
 }
 

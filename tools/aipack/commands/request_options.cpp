@@ -28,6 +28,8 @@ void RequestOptions::add_to(CLI::App& command) {
     command.add_option("--allow", allow, "Finding that does not stop the build (a rule id of 'analyze'); repeatable")->type_name("RULE");
     command.add_option("--waive-scripts", waive_scripts, "Package whose unknown maintainer scripts are ignored; repeatable")->type_name("NAME");
     command.add_flag("--ignore-valid-until", ignore_valid_until, "Accept a Release file past its Valid-Until");
+    command.add_flag("--skip-incomplete-suites", skip_incomplete_suites,
+                     "Go on without an updates or security index that the mirror does not serve as signed");
 }
 
 namespace {
@@ -91,6 +93,9 @@ build::Settings RequestOptions::settings() const {
     }
     if (ignore_valid_until) {
         flags.ignore_valid_until = true;
+    }
+    if (skip_incomplete_suites) {
+        flags.skip_incomplete_suites = true;
     }
 
     auto merged = build::merge(std::move(flags), build::environment_settings([](const char* name) { return environment(name); }));

@@ -18,6 +18,7 @@ struct RequestOptions {
     std::vector<std::string> packages, files, env, labels, annotations, allow, waive_scripts;
     std::string entrypoint;
     bool ignore_valid_until = false;
+    bool skip_incomplete_suites = false;
 
     void add_to(CLI::App& command);
     /// Flags over environment over aipack.yaml over the user's configuration.
