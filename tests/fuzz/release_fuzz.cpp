@@ -52,6 +52,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (accepted(bytes, fixture)) {
     std::abort(); // The key is made by this process: nobody else can have signed with it.
   }
-  static_cast<void>(accepted(fixture.key.clear_sign(bytes), fixture));
+  std::string signed_bytes;
+  try {
+    signed_bytes = fixture.key.clear_sign(bytes);
+  } catch (const std::runtime_error&) {
+    return 0; // librnp does not sign everything, for example nothing at all.
+  }
+  static_cast<void>(accepted(signed_bytes, fixture));
   return 0;
 }
