@@ -167,10 +167,9 @@ int run(int argc, char** argv) {
       {"kept answer", child_with(answered), {}},
   };
   if (!arguments.apt_root.empty()) {
-    std::vector<std::string> apt{"apt-get",   "--simulate",
-                                 "--quiet=2", "--no-install-recommends",
-                                 "-o",        "Dir=" + arguments.apt_root,
-                                 "-c",        arguments.apt_root + "/apt.conf",
+    std::vector<std::string> apt{"env",        "APT_CONFIG=" + arguments.apt_root + "/apt.conf",
+                                 "LC_ALL=C",   "apt-get",
+                                 "--simulate", "--quiet=2",
                                  "install"};
     apt.insert(apt.end(), arguments.packages.begin(), arguments.packages.end());
     const std::filesystem::path apt_cache =
