@@ -139,8 +139,7 @@ std::shared_ptr<const blob::DerivedBlob> hash_recipe(const WeightsRecipe& weight
   Activity activity(op, "hash layer", weights.recipe.size());
   const auto source = weights.recipe.open();
   CountingSource counted(*source, activity);
-  const auto digest = codec::sha256(counted, op);
-  check_unchanged(weights.extents);
+  const auto digest = codec::sha256(counted, op); // extents check their files as they end
   return std::make_shared<const blob::DerivedBlob>(
       oci::Descriptor{std::string(oci::media_type::layer_tar), digest, weights.recipe.size()},
       weights.recipe);

@@ -337,6 +337,35 @@ TEST_CASE("the digest cache spares hashing unchanged weights", "[image][weights]
   }
 }
 
+TEST_CASE("a digest out of the cache is not given to a file that changed since inspection",
+          "[image][weights][cache]") {
+  io::TempDirectory directory;
+  const auto model = directory.path() / "digits.onnx";
+  write_bytes(model, noise(5000));
+  const auto plan = weights_plan(model);
+  const auto identity = io::File::open(model).identity();
+  blob::DigestCache cache(directory.path() / "digests");
+  const auto truth = seal_weights(plan, nullptr, {}, {}).blob->descriptor();
+  cache.put(identity, weights_key(plan), truth, INT64_MAX);
+  REQUIRE(cache.find(identity, weights_key(plan)));
+  write_bytes(model, noise(5001));
+  CHECK_THROWS_WITH(seal_weights(plan, nullptr, {.digest_cache = &cache}, {}),
+                    ContainsSubstring("changed"));
+}
+
+TEST_CASE("one young file keeps a layer of several out of the digest cache",
+          "[image][weights][cache]") {
+  io::TempDirectory directory;
+  const auto old_file = std::filesystem::read_symlink("/proc/self/exe");
+  write_bytes(directory.path() / "labels.txt", "0 1 2");
+  auto plan = weights_plan(old_file);
+  plan.entries.emplace_back(path("models/labels.txt"), on_disk(directory.path() / "labels.txt"));
+  blob::DigestCache cache(directory.path() / "digests");
+  const auto layer = seal_weights(plan, nullptr, {.digest_cache = &cache}, {});
+  CHECK(layer.blob->descriptor().size_bytes > 0);
+  CHECK_FALSE(cache.find(io::File::open(old_file).identity(), weights_key(plan)));
+}
+
 TEST_CASE("the digest cache does not trust a file as young as its hashing",
           "[image][weights][cache]") {
   io::TempDirectory directory;

@@ -306,6 +306,34 @@ TEST_CASE("a damaged blob is noticed", "[image][reader][fault]") {
   CHECK_THROWS_AS(read_everything(), Error);
 }
 
+TEST_CASE("a compressed layer is verified to its end, behind the end of its tar",
+          "[image][reader][fault]") {
+  RawTar tar;
+  tar.file("f", "content");
+  // GNU tar pads its last record with zeros; here the wrong bytes are behind what a reader needs.
+  auto layer = foreign_layer(tar.bytes() + std::string(std::size_t{8} << 20, '\0'), plain);
+  const auto compression = GENERATE(gzip, zstd);
+  const auto right = packed(read_blob(*layer.blob), compression);
+  auto zeros = read_blob(*layer.blob);
+  zeros.resize(zeros.size() - 512);
+  const auto wrong = packed(zeros, compression);
+  io::TempDirectory directory;
+  blob::DirectoryStore store(directory.path() / "blobs");
+  const oci::Descriptor descriptor{"application/vnd.oci.image.layer.v1.tar+" +
+                                       std::string(compression == gzip ? "gzip" : "zstd"),
+                                   oci::Digest::of(right), wrong.size()};
+  write_bytes(store.path_of(descriptor.digest), wrong);
+  MemoryStore documents;
+  const auto index = sample_index(documents, gzip, {"amd64"});
+  const auto& image = index.images.front();
+  const StoredImage stored{"image",
+                           image.platform,
+                           image.manifest,
+                           image.config,
+                           {{descriptor, layer.diff_id, store.find(descriptor)}}};
+  CHECK_THROWS_AS(list_files(stored, {}), Error);
+}
+
 TEST_CASE("a truncated archive is an error wherever it ends", "[image][reader][fault]") {
   io::TempDirectory directory;
   MemoryStore store;
