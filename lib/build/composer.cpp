@@ -127,9 +127,6 @@ PlatformReport report_of(const ImagePlan& image, const rootfs::Composition& comp
         }
     }
     report.dropped = composition.dropped;
-    for (const auto& [name, requirer] : image.assumed) {
-        report.dropped.push_back({.what = "package " + name, .package = name, .reason = fmt::format("only maintainer scripts of {} use it", requirer)});
-    }
     report.scripts = composition.scripts;
     report.notes = composition.notes;
     return report;

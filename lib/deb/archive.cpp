@@ -519,12 +519,23 @@ private:
 
   // --- files by digest ---
 
+  /// True when the cached file is what its name says: it was verified when it came, but a disk or a
+  /// person may have changed it since, and what is unpacked must be what was signed.
+  static bool is_intact(const std::filesystem::path& file, const oci::Digest& digest,
+                        std::uint64_t size_bytes, const Operation& op) {
+    if (!is_complete(file, size_bytes)) {
+      return false;
+    }
+    io::FileSource source(file);
+    return codec::sha256(source, op) == digest;
+  }
+
   /// Brings the content of `digest` to `target`, from the first URL that has it. Several threads
   /// and processes may ask for the same.
   void fetch_file(const std::vector<std::string>& urls, const oci::Digest& digest,
                   std::uint64_t size_bytes, const std::filesystem::path& target,
                   const std::string& label, const Operation& op) {
-    if (is_complete(target, size_bytes)) {
+    if (is_intact(target, digest, size_bytes, op)) {
       return;
     }
     if (options_.offline) {
@@ -540,9 +551,10 @@ private:
     const auto partial_path = options_.cache_dir / "partial" / digest.hex();
     const auto lock_path = options_.cache_dir / "partial" / (digest.hex() + ".lock");
     const io::FileLock lock(lock_path, op);
-    if (is_complete(target, size_bytes)) {
+    if (is_intact(target, digest, size_bytes, op)) {
       return; // Somebody else was faster.
     }
+    remove_quietly(target); // What stands there is damaged.
     Activity activity(op, fmt::format("fetch {}", label), size_bytes);
     PartialFile partial(partial_path, size_bytes, activity, op);
     download_from_any(urls, partial, digest, size_bytes, label, op);

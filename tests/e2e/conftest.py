@@ -53,8 +53,8 @@ def aipack(cache):
     """Calls the command with the shared cache."""
 
     def call(*arguments, **options):
-        environment = {**os.environ, "AIPACK_CACHE_DIR": str(cache), **options.pop("env", {})}
-        environment.pop("SOURCE_DATE_EPOCH", None) if "SOURCE_DATE_EPOCH" not in options else None
+        environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
+        environment |= {"AIPACK_CACHE_DIR": str(cache), **options.pop("env", {})}
         return run(AIPACK, *arguments, env=environment, **options)
 
     return call
@@ -81,7 +81,7 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def request(port, path, body=None, timeout=120):
+def ask(port, path, body=None, timeout=120):
     data = None if body is None else json.dumps(body).encode()
     call = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=data, headers={"Content-Type": "application/json"})
     with urllib.request.urlopen(call, timeout=timeout) as answer:
@@ -106,7 +106,7 @@ def check_predictions(port):
     """Every sample of the example: the right label, and the committed probabilities within 1e-5."""
     samples = json.loads(SAMPLES.read_text())["samples"]
     pixels = [value for sample in samples for value in sample["pixels"]]
-    answer = request(port, "/v2/models/digits/infer",
+    answer = ask(port, "/v2/models/digits/infer",
                      {"inputs": [{"name": "pixels", "datatype": "FP32", "shape": [len(samples), 64], "data": pixels}]})
     outputs = {output["name"]: output for output in answer["outputs"]}
     assert outputs["label"]["data"] == [sample["label"] for sample in samples]
@@ -170,7 +170,7 @@ class Podman:
 
 @pytest.fixture(scope="session")
 def podman(tmp_path_factory):
-    needs("podman", "runc", "skopeo")
+    needs("podman", "runc")
     directory = tmp_path_factory.mktemp("podman")
     tool = Podman(directory)
     if tool("info", check=False).returncode != 0:

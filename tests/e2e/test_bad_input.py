@@ -22,7 +22,7 @@ def leftovers(directory):
 
 def check_error(result, code):
     assert result.returncode == code, result.stderr
-    assert result.stderr.startswith("aipack: error: cannot "), result.stderr
+    assert [line for line in result.stderr.splitlines() if line.startswith("aipack: error: cannot ")], result.stderr
     assert result.stderr.count("aipack: error:") == 1
 
 
@@ -140,7 +140,7 @@ def mirror(request):
 def test_a_mirror_without_debians_signature_is_not_believed(mirror, aipack, tmp_path):
     result = aipack("build", MODEL, "--mirror", mirror, "-o", f"oci:{tmp_path}/x.oci", check=False, env={"AIPACK_CACHE_DIR": str(tmp_path / "cache")})
     check_error(result, 5)
-    assert "signature" in result.stderr
+    assert "cannot verify InRelease" in result.stderr
 
 
 @pytest.mark.parametrize("mirror", [StallingMirror], indirect=True)

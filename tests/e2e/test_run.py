@@ -2,12 +2,12 @@
 
 import json
 import os
-import pathlib
 import shutil
 import time
+import urllib.error
 
 import pytest
-from conftest import MODEL, PLATFORMS, QEMU, check_predictions, daemon, free_port, needs, request, run, wait_until_ready
+from conftest import MODEL, PLATFORMS, QEMU, ask, check_predictions, daemon, free_port, needs, run, wait_until_ready
 
 
 def container_alive(podman, name):
@@ -23,12 +23,9 @@ def test_podman_serves_the_right_predictions(platform, layout, podman, request):
     if platform in QEMU:
         request.getfixturevalue("binfmt")
     architecture = platform.split("/")[1]
-    tag = f"localhost/digits-{architecture}:1"
-    archive = directory.parent / f"{architecture}.tar"
-    run("skopeo", "copy", "--override-arch", architecture, f"oci:{directory}:1", f"docker-archive:{archive}:{tag}")
-    podman("load", "-i", archive)
+    image = podman("pull", "-q", "--arch", architecture, f"oci:{directory}:1").stdout.strip()
     port = free_port()
-    with podman.serve(tag, port, f"--platform={platform}") as name:
+    with podman.serve(image, port) as name:
         wait_until_ready(port, lambda: container_alive(podman, name))
         check_predictions(port)
         logs = podman("logs", name)
@@ -64,6 +61,7 @@ def docker(tmp_path_factory):
                 directory / "exec", "-p", directory / "pid", "-H", f"unix://{socket}", "--storage-driver", "vfs",
                 ready=lambda: call("info", check=False).returncode == 0, log=directory / "dockerd.log"):
         yield call
+    run("umount", directory / "exec/netns/default", check=False)  # dockerd leaves it mounted, and the folder could not be removed
 
 
 def test_docker_loads_and_serves(aipack, docker, tmp_path):
@@ -84,8 +82,6 @@ def test_docker_loads_and_serves(aipack, docker, tmp_path):
 
 
 def test_the_server_survives_wrong_requests(layout, podman):
-    import urllib.error
-
     directory, _ = layout
     port = free_port()
     with podman.serve(f"oci:{directory}:1", port) as name:
@@ -97,7 +93,7 @@ def test_the_server_survives_wrong_requests(layout, podman):
             ({"inputs": []}, "pixels"),
         ]:
             with pytest.raises(urllib.error.HTTPError) as error:
-                request(port, "/v2/models/digits/infer", body)
+                ask(port, "/v2/models/digits/infer", body)
             assert 400 <= error.value.code < 500
             assert word in json.loads(error.value.read())["error"]
         check_predictions(port)
