@@ -108,8 +108,10 @@ def test_errors_carry_code_and_message(engine, tmp_path):
     with pytest.raises(aipack.NotFoundError) as caught:
         engine.analyze(tmp_path / "absent.onnx")
     assert caught.value.code == "not_found" and "absent.onnx" in str(caught.value)
-    with pytest.raises(aipack.InvalidInputError):
+    with pytest.raises(aipack.UnsupportedError):
         engine.plan(MODEL, platforms="linux/vax")
+    with pytest.raises(ValueError):
+        engine.plan(MODEL, platforms="/")
     with pytest.raises(TypeError):
         engine.plan(MODEL, platfroms="all")
     (tmp_path / "bad.onnx").write_bytes(b"\x3a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")
