@@ -1,10 +1,5 @@
 #include "composer.hpp"
 
-#include <algorithm>
-#include <set>
-
-#include <fmt/format.h>
-
 #include "aipack/core/error.hpp"
 #include "aipack/core/for_each.hpp"
 #include "aipack/core/text.hpp"
@@ -13,6 +8,11 @@
 #include "composition_cache.hpp"
 #include "purpose.hpp"
 #include "user_files.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
 
 namespace aipack::build {
 
@@ -23,201 +23,229 @@ constexpr std::int64_t model_mtime = 0;
 
 /// A composed root with what it was cut into.
 struct Root {
-    rootfs::Composition composition;
-    std::vector<image::LayerPlan> layers;
-    std::int64_t epoch = 0;
+  rootfs::Composition composition;
+  std::vector<image::LayerPlan> layers;
+  std::int64_t epoch = 0;
 };
 
-std::vector<rootfs::Input> open_packages(Context& context, const ImagePlan& image, deb::PackageSource& packages, const Operation& op) {
-    return map_each<rootfs::Input>(image.choices, std::max(context.threads, 4U), op, [&](const solve::Choice& choice, const Operation& inner) {
+std::vector<rootfs::Input> open_packages(Context& context, const ImagePlan& image,
+                                         deb::PackageSource& packages, const Operation& op) {
+  return map_each<rootfs::Input>(
+      image.choices, std::max(context.threads, 4U), op,
+      [&](const solve::Choice& choice, const Operation& inner) {
         const auto file = packages.fetch(choice.package, inner);
         return with_context(
             [&] {
-                return rootfs::Input{choice.package,
-                                     deb::open_package(file, choice.package.digest, context.options.cache_dir / "unpacked", inner)};
+              return rootfs::Input{
+                  choice.package, deb::open_package(file, choice.package.digest,
+                                                    context.options.cache_dir / "unpacked", inner)};
             },
             fmt::format("while reading package '{}'", choice.package.label()));
-    });
+      });
 }
 
 /// The newest file of the packages: a time that comes from the inputs.
 std::int64_t newest_mtime(const std::vector<rootfs::Input>& packages) {
-    std::int64_t newest = 0;
-    for (const auto& package : packages) {
-        for (const auto& member : package.file.members) {
-            newest = std::max(newest, member.member.mtime);
-        }
+  std::int64_t newest = 0;
+  for (const auto& package : packages) {
+    for (const auto& member : package.file.members) {
+      newest = std::max(newest, member.member.mtime);
     }
-    return newest;
+  }
+  return newest;
 }
 
 /// Names of the packages that the user asked for beside the runtime's.
 std::vector<std::string> requested_names(const BuildRequest& request, const ImagePlan& image) {
-    std::vector<std::string> names;
-    for (const auto& wanted : request.packages) {
-        for (const auto& choice : image.choices) {
-            const auto& name = choice.package.name;
-            const bool named = wanted.starts_with(name) && (wanted.size() == name.size() || std::string_view(" =(:").find(wanted[name.size()]) != std::string_view::npos);
-            if (named || (choice.required_by.empty() && choice.relation == wanted)) {
-                names.push_back(name);
-            }
-        }
+  std::vector<std::string> names;
+  for (const auto& wanted : request.packages) {
+    for (const auto& choice : image.choices) {
+      const auto& name = choice.package.name;
+      const bool named =
+          wanted.starts_with(name) &&
+          (wanted.size() == name.size() ||
+           std::string_view(" =(:").find(wanted[name.size()]) != std::string_view::npos);
+      if (named || (choice.required_by.empty() && choice.relation == wanted)) {
+        names.push_back(name);
+      }
     }
-    return names;
+  }
+  return names;
 }
 
 rootfs::ExtraFile server_file(const Context& context, const ImagePlan& image, std::int64_t epoch) {
-    const auto file = context.data_file(image.runtime.server);
-    const auto identity = io::File::open(file).identity();
-    return {fs::RootPath::parse(image.runtime.server_path),
-            {.type = fs::FileType::regular,
-             .mode = 0755,
-             .mtime = epoch,
-             .content = std::make_shared<fs::FileExtent>(file, 0, identity.size_bytes, identity),
-             .reason = fs::Reason{.rule = "entrypoint", .detail = "the image's server", .from = {}}}};
+  const auto file = context.data_file(image.runtime.server);
+  const auto identity = io::File::open(file).identity();
+  return {fs::RootPath::parse(image.runtime.server_path),
+          {.type = fs::FileType::regular,
+           .mode = 0755,
+           .mtime = epoch,
+           .content = std::make_shared<fs::FileExtent>(file, 0, identity.size_bytes, identity),
+           .reason = fs::Reason{.rule = "entrypoint", .detail = "the image's server", .from = {}}}};
 }
 
 std::vector<std::string> entrypoint_of(const BuildRequest& request, const ImagePlan& image) {
-    return request.entrypoint.empty() ? image.runtime.entrypoint : request.entrypoint;
+  return request.entrypoint.empty() ? image.runtime.entrypoint : request.entrypoint;
 }
 
-Root compose_root(Context& context, const Plan& plan, const ImagePlan& image, deb::PackageSource& packages, const Operation& op) {
-    rootfs::Request request{.platform = image.platform,
-                            .packages = open_packages(context, image, packages, op),
-                            .entrypoint = entrypoint_of(plan.request, image),
-                            .dlopened = image.runtime.dlopened,
-                            .data = image.runtime.data,
-                            .whole_packages = requested_names(plan.request, image),
-                            .user = plan.request.user};
-    request.epoch = plan.request.source_date_epoch.value_or(newest_mtime(request.packages));
-    request.waived_scripts = plan.request.waived_scripts;
-    for (const auto& [name, requirer] : image.assumed) {
-        request.assumed.push_back(name);
-    }
-    request.extra = collect_user_files(plan.request.files, request.epoch, op);
-    if (!image.runtime.server.empty() && request.entrypoint.front() == image.runtime.server_path) {
-        request.extra.push_back(server_file(context, image, request.epoch));
-    }
+Root compose_root(Context& context, const Plan& plan, const ImagePlan& image,
+                  deb::PackageSource& packages, const Operation& op) {
+  rootfs::Request request{.platform = image.platform,
+                          .packages = open_packages(context, image, packages, op),
+                          .entrypoint = entrypoint_of(plan.request, image),
+                          .dlopened = image.runtime.dlopened,
+                          .data = image.runtime.data,
+                          .whole_packages = requested_names(plan.request, image),
+                          .user = plan.request.user};
+  request.epoch = plan.request.source_date_epoch.value_or(newest_mtime(request.packages));
+  request.waived_scripts = plan.request.waived_scripts;
+  for (const auto& [name, requirer] : image.assumed) {
+    request.assumed.push_back(name);
+  }
+  request.extra = collect_user_files(plan.request.files, request.epoch, op);
+  if (!image.runtime.server.empty() && request.entrypoint.front() == image.runtime.server_path) {
+    request.extra.push_back(server_file(context, image, request.epoch));
+  }
 
-    Root root{.composition = rootfs::compose(request, op), .layers = {}, .epoch = request.epoch};
-    auto& tree = root.composition.tree;
-    tree.put(fs::RootPath::parse(rootfs::record_path),
-             {.mode = 0644,
-              .mtime = root.epoch,
-              .content = fs::memory_content(rootfs::write_record(root.composition)),
-              .reason = fs::Reason{.rule = "generated", .detail = "record of the composition, for 'aipack why'", .from = {}}});
-    tree.put(fs::RootPath::parse(image.runtime.models_directory),
-             {.type = fs::FileType::directory,
-              .mode = 0755,
-              .mtime = root.epoch,
-              .reason = fs::Reason{.rule = "generated", .detail = "folder of the models", .from = {}}});
-    tree.add_missing_parents(root.epoch);
-    root.layers = image::split(tree, purpose_of(image.runtime.server_path),
-                               {.compression = plan.request.compression, .directory_mtime = root.epoch});
-    return root;
+  Root root{.composition = rootfs::compose(request, op), .layers = {}, .epoch = request.epoch};
+  auto& tree = root.composition.tree;
+  tree.put(fs::RootPath::parse(rootfs::record_path),
+           {.mode = 0644,
+            .mtime = root.epoch,
+            .content = fs::memory_content(rootfs::write_record(root.composition)),
+            .reason = fs::Reason{.rule = "generated",
+                                 .detail = "record of the composition, for 'aipack why'",
+                                 .from = {}}});
+  tree.put(
+      fs::RootPath::parse(image.runtime.models_directory),
+      {.type = fs::FileType::directory,
+       .mode = 0755,
+       .mtime = root.epoch,
+       .reason = fs::Reason{.rule = "generated", .detail = "folder of the models", .from = {}}});
+  tree.add_missing_parents(root.epoch);
+  root.layers =
+      image::split(tree, purpose_of(image.runtime.server_path),
+                   {.compression = plan.request.compression, .directory_mtime = root.epoch});
+  return root;
 }
 
 /// The report's part that comes from the composition.
 PlatformReport report_of(const ImagePlan& image, const rootfs::Composition& composition) {
-    PlatformReport report{.platform = image.platform, .runtime = image.runtime.name + " " + image.runtime.version};
-    for (const auto& name : composition.packages) {
-        const auto choice = std::ranges::find(image.choices, name, [](const solve::Choice& item) { return item.package.name; });
-        if (choice != image.choices.end()) {
-            report.packages.push_back(*choice);
-        }
+  PlatformReport report{.platform = image.platform,
+                        .runtime = image.runtime.name + " " + image.runtime.version};
+  for (const auto& name : composition.packages) {
+    const auto choice = std::ranges::find(
+        image.choices, name, [](const solve::Choice& item) { return item.package.name; });
+    if (choice != image.choices.end()) {
+      report.packages.push_back(*choice);
     }
-    report.dropped = composition.dropped;
-    report.scripts = composition.scripts;
-    report.notes = composition.notes;
-    return report;
+  }
+  report.dropped = composition.dropped;
+  report.scripts = composition.scripts;
+  report.notes = composition.notes;
+  return report;
 }
 
 /// What the plan had to leave out stands first among the notes.
 void add_skipped(PlatformReport& report, const ImagePlan& image) {
-    report.notes.insert(report.notes.begin(), image.skipped.begin(), image.skipped.end());
+  report.notes.insert(report.notes.begin(), image.skipped.begin(), image.skipped.end());
 }
 
-/// A remembered composition names its packages; what they are stands in the plan, whose digests are part of the key.
+/// A remembered composition names its packages; what they are stands in the plan, whose digests are
+/// part of the key.
 void restore_packages(PlatformReport& report, const ImagePlan& image) {
-    report.platform = image.platform;
-    report.runtime = image.runtime.name + " " + image.runtime.version;
-    for (auto& kept : report.packages) {
-        const auto choice = std::ranges::find(image.choices, kept.package.name, [](const solve::Choice& item) { return item.package.name; });
-        if (choice != image.choices.end()) {
-            kept = *choice;
-        }
+  report.platform = image.platform;
+  report.runtime = image.runtime.name + " " + image.runtime.version;
+  for (auto& kept : report.packages) {
+    const auto choice =
+        std::ranges::find(image.choices, kept.package.name,
+                          [](const solve::Choice& item) { return item.package.name; });
+    if (choice != image.choices.end()) {
+      kept = *choice;
     }
+  }
 }
 
 std::vector<image::LayerPlan> model_layer_plans(const Plan& plan) {
-    fs::FileTree tree;
-    for (const auto& model : plan.models) {
-        for (const auto& file : model.files) {
-            tree.put(model_path(plan.images.front().runtime.models_directory, model, file),
-                     {.mode = 0644,
-                      .mtime = model_mtime,
-                      .content = std::make_shared<fs::FileExtent>(file.source, 0, file.size_bytes, file.identity),
-                      .reason = fs::Reason{.rule = "model", .detail = "model " + model.name, .from = {}}});
-        }
+  fs::FileTree tree;
+  for (const auto& model : plan.models) {
+    for (const auto& file : model.files) {
+      tree.put(
+          model_path(plan.images.front().runtime.models_directory, model, file),
+          {.mode = 0644,
+           .mtime = model_mtime,
+           .content =
+               std::make_shared<fs::FileExtent>(file.source, 0, file.size_bytes, file.identity),
+           .reason = fs::Reason{.rule = "model", .detail = "model " + model.name, .from = {}}});
     }
-    tree.add_missing_parents(model_mtime);
-    return image::split(tree, [](const auto&, const auto&) { return image::Purpose::model; }, {.directory_mtime = model_mtime});
+  }
+  tree.add_missing_parents(model_mtime);
+  return image::split(tree, [](const auto&, const auto&) { return image::Purpose::model; },
+                      {.directory_mtime = model_mtime});
 }
 
 } // namespace
 
-fs::RootPath model_path(const std::string& models_directory, const PlannedModel& model, const model::ModelFile& file) {
-    const auto directory = fs::RootPath::parse(models_directory);
-    if (model.files.size() == 1) {
-        // A model of one file stands under the name that it is served by.
-        return directory / (model.name + std::filesystem::path(file.path).extension().string());
-    }
-    const bool is_main = &file == &model.files.front();
-    const auto folder = directory / model.name;
-    return is_main ? folder / (model.name + std::filesystem::path(file.path).extension().string()) : folder / file.path;
+fs::RootPath model_path(const std::string& models_directory, const PlannedModel& model,
+                        const model::ModelFile& file) {
+  const auto directory = fs::RootPath::parse(models_directory);
+  if (model.files.size() == 1) {
+    // A model of one file stands under the name that it is served by.
+    return directory / (model.name + std::filesystem::path(file.path).extension().string());
+  }
+  const bool is_main = &file == &model.files.front();
+  const auto folder = directory / model.name;
+  return is_main ? folder / (model.name + std::filesystem::path(file.path).extension().string())
+                 : folder / file.path;
 }
 
-PlatformReport describe_platform(Context& context, const Plan& plan, const ImagePlan& image, deb::PackageSource& packages, const Operation& op) {
-    const auto root = compose_root(context, plan, image, packages, op);
-    auto report = report_of(image, root.composition);
-    add_skipped(report, image);
-    auto layers = root.layers;
-    for (auto& model : model_layer_plans(plan)) {
-        layers.push_back(std::move(model));
-    }
-    for (const auto& layer : layers) {
-        report.layers.push_back({.purpose = layer.purpose,
-                                 .title = layer.title,
-                                 .uncompressed_bytes = layer.content_bytes(),
-                                 .files = layer.file_count()});
-        report.image_bytes += layer.content_bytes();
-    }
-    return report;
+PlatformReport describe_platform(Context& context, const Plan& plan, const ImagePlan& image,
+                                 deb::PackageSource& packages, const Operation& op) {
+  const auto root = compose_root(context, plan, image, packages, op);
+  auto report = report_of(image, root.composition);
+  add_skipped(report, image);
+  auto layers = root.layers;
+  for (auto& model : model_layer_plans(plan)) {
+    layers.push_back(std::move(model));
+  }
+  for (const auto& layer : layers) {
+    report.layers.push_back({.purpose = layer.purpose,
+                             .title = layer.title,
+                             .uncompressed_bytes = layer.content_bytes(),
+                             .files = layer.file_count()});
+    report.image_bytes += layer.content_bytes();
+  }
+  return report;
 }
 
-PlatformLayers compose_platform(Context& context, const Plan& plan, const ImagePlan& image, deb::PackageSource& packages,
-                                unsigned codec_threads, const Operation& op) {
-    const auto key = composition_key(plan, image, op);
-    if (auto known = find_composition(context, key)) {
-        restore_packages(known->report, image);
-        add_skipped(known->report, image);
-        return std::move(*known);
-    }
-    auto root = compose_root(context, plan, image, packages, op);
-    PlatformLayers result{.layers = {}, .epoch = root.epoch, .report = report_of(image, root.composition)};
-    result.layers = map_each<image::Layer>(root.layers, context.threads, op, [&](const image::LayerPlan& layer, const Operation& inner) {
+PlatformLayers compose_platform(Context& context, const Plan& plan, const ImagePlan& image,
+                                deb::PackageSource& packages, unsigned codec_threads,
+                                const Operation& op) {
+  const auto key = composition_key(plan, image, op);
+  if (auto known = find_composition(context, key)) {
+    restore_packages(known->report, image);
+    add_skipped(known->report, image);
+    return std::move(*known);
+  }
+  auto root = compose_root(context, plan, image, packages, op);
+  PlatformLayers result{
+      .layers = {}, .epoch = root.epoch, .report = report_of(image, root.composition)};
+  result.layers = map_each<image::Layer>(
+      root.layers, context.threads, op, [&](const image::LayerPlan& layer, const Operation& inner) {
         return image::seal(layer, context.layers, {.threads = codec_threads}, inner);
-    });
-    remember_composition(context, key, result);
-    add_skipped(result.report, image);
-    return result;
+      });
+  remember_composition(context, key, result);
+  add_skipped(result.report, image);
+  return result;
 }
 
-std::vector<image::Layer> seal_models(Context& context, const Plan& plan, blob::DirectoryStore* into, const Operation& op) {
-    const auto plans = model_layer_plans(plan);
-    return map_each<image::Layer>(plans, context.threads, op, [&](const image::LayerPlan& layer, const Operation& inner) {
+std::vector<image::Layer> seal_models(Context& context, const Plan& plan,
+                                      blob::DirectoryStore* into, const Operation& op) {
+  const auto plans = model_layer_plans(plan);
+  return map_each<image::Layer>(
+      plans, context.threads, op, [&](const image::LayerPlan& layer, const Operation& inner) {
         return image::seal_weights(layer, into, {.digest_cache = &context.digests}, inner);
-    });
+      });
 }
 
 } // namespace aipack::build

@@ -1,32 +1,37 @@
 #pragma once
 
-#include <vector>
-
 #include "aipack/build/engine.hpp"
 
 #include "context.hpp"
+
+#include <vector>
 
 namespace aipack::build {
 
 /// One platform's layers below the model, with what was decided on the way.
 struct PlatformLayers {
-    std::vector<image::Layer> layers;
-    std::int64_t epoch = 0; ///< seconds: `created` of the image
-    PlatformReport report;  ///< without digest
+  std::vector<image::Layer> layers;
+  std::int64_t epoch = 0; ///< seconds: `created` of the image
+  PlatformReport report;  ///< without digest
 };
 
 /// Hops 6 and 7: packages fetched and opened, the root composed, cut into layers; nothing sealed.
-[[nodiscard]] PlatformReport describe_platform(Context& context, const Plan& plan, const ImagePlan& image, deb::PackageSource& packages,
+[[nodiscard]] PlatformReport describe_platform(Context& context, const Plan& plan,
+                                               const ImagePlan& image, deb::PackageSource& packages,
                                                const Operation& op);
 
 /// Hops 6 to 8 for one platform, or the remembered result of the same inputs.
-[[nodiscard]] PlatformLayers compose_platform(Context& context, const Plan& plan, const ImagePlan& image, deb::PackageSource& packages,
+[[nodiscard]] PlatformLayers compose_platform(Context& context, const Plan& plan,
+                                              const ImagePlan& image, deb::PackageSource& packages,
                                               unsigned codec_threads, const Operation& op);
 
-/// The layers of the models: the same for every platform. With `into` their bytes go there in the pass that hashes them.
-[[nodiscard]] std::vector<image::Layer> seal_models(Context& context, const Plan& plan, blob::DirectoryStore* into, const Operation& op);
+/// The layers of the models: the same for every platform. With `into` their bytes go there in the
+/// pass that hashes them.
+[[nodiscard]] std::vector<image::Layer>
+seal_models(Context& context, const Plan& plan, blob::DirectoryStore* into, const Operation& op);
 
 /// A model file's place in the image.
-[[nodiscard]] fs::RootPath model_path(const std::string& models_directory, const PlannedModel& model, const model::ModelFile& file);
+[[nodiscard]] fs::RootPath model_path(const std::string& models_directory,
+                                      const PlannedModel& model, const model::ModelFile& file);
 
 } // namespace aipack::build

@@ -1,77 +1,82 @@
 #include "context.hpp"
 
-#include <fmt/format.h>
-
 #include "aipack/core/error.hpp"
 #include "aipack/core/for_each.hpp"
 #include "aipack/core/text.hpp"
 #include "aipack/core/version.hpp"
+
+#include <fmt/format.h>
 
 namespace aipack::build {
 
 namespace {
 
 std::vector<std::filesystem::path> catalog_directories(const EngineOptions& options) {
-    std::vector<std::filesystem::path> directories;
-    for (const auto& data : options.data_dirs) {
-        std::error_code ignored;
-        if (std::filesystem::is_directory(data / "runtimes", ignored)) {
-            directories.push_back(data / "runtimes");
-            break;
-        }
+  std::vector<std::filesystem::path> directories;
+  for (const auto& data : options.data_dirs) {
+    std::error_code ignored;
+    if (std::filesystem::is_directory(data / "runtimes", ignored)) {
+      directories.push_back(data / "runtimes");
+      break;
     }
-    directories.insert(directories.end(), options.catalog_dirs.begin(), options.catalog_dirs.end());
-    if (directories.empty()) {
-        throw Error(ErrorCode::not_found, "cannot load the runtime catalog: aipack's data directory was not found")
-            .with_hint("set AIPACK_DATA_DIR to the folder that holds 'runtimes'");
-    }
-    return directories;
+  }
+  directories.insert(directories.end(), options.catalog_dirs.begin(), options.catalog_dirs.end());
+  if (directories.empty()) {
+    throw Error(ErrorCode::not_found,
+                "cannot load the runtime catalog: aipack's data directory was not found")
+        .with_hint("set AIPACK_DATA_DIR to the folder that holds 'runtimes'");
+  }
+  return directories;
 }
 
 } // namespace
 
 Context::Context(EngineOptions engine_options)
-    : options(std::move(engine_options)), threads(options.concurrency != 0 ? options.concurrency : default_concurrency()),
-      catalog(runtime::load_catalog(catalog_directories(options))), layers(options.cache_dir / layers_directory),
-      digests(options.cache_dir / "digests"),
+    : options(std::move(engine_options)),
+      threads(options.concurrency != 0 ? options.concurrency : default_concurrency()),
+      catalog(runtime::load_catalog(catalog_directories(options))),
+      layers(options.cache_dir / layers_directory), digests(options.cache_dir / "digests"),
       transport(http::make_transport({.user_agent = fmt::format("aipack/{}", version())})) {}
 
 std::unique_ptr<deb::PackageSource> Context::packages(const BuildRequest& request) const {
-    return deb::make_package_source(*transport, {.cache_dir = options.cache_dir,
-                                                 .verify = {.keyrings = options.keyrings,
-                                                            .now = options.now,
-                                                            .ignore_valid_until = request.ignore_valid_until},
-                                                 .offline = options.offline,
-                                                 .skip_incomplete_suites = request.skip_incomplete_suites});
+  return deb::make_package_source(*transport,
+                                  {.cache_dir = options.cache_dir,
+                                   .verify = {.keyrings = options.keyrings,
+                                              .now = options.now,
+                                              .ignore_valid_until = request.ignore_valid_until},
+                                   .offline = options.offline,
+                                   .skip_incomplete_suites = request.skip_incomplete_suites});
 }
 
 std::filesystem::path Context::data_file(std::string_view relative) const {
-    for (const auto& directory : options.data_dirs) {
-        std::error_code ignored;
-        if (std::filesystem::is_regular_file(directory / relative, ignored)) {
-            return directory / relative;
-        }
+  for (const auto& directory : options.data_dirs) {
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(directory / relative, ignored)) {
+      return directory / relative;
     }
-    std::string looked;
-    for (const auto& directory : options.data_dirs) {
-        looked += (looked.empty() ? "" : ", ") + directory.string();
-    }
-    throw Error(ErrorCode::not_found, fmt::format("cannot find aipack's own file '{}': looked in {}", relative, looked.empty() ? "no folder" : looked))
-        .with_hint("install aipack with its data, or set AIPACK_DATA_DIR");
+  }
+  std::string looked;
+  for (const auto& directory : options.data_dirs) {
+    looked += (looked.empty() ? "" : ", ") + directory.string();
+  }
+  throw Error(ErrorCode::not_found, fmt::format("cannot find aipack's own file '{}': looked in {}",
+                                                relative, looked.empty() ? "no folder" : looked))
+      .with_hint("install aipack with its data, or set AIPACK_DATA_DIR");
 }
 
 deb::Mirrors mirrors_for(const BuildRequest& request) {
-    if (!request.mirror.empty()) {
-        return deb::parse_mirrors(request.mirror, request.mirror_origin.empty() ? "request" : request.mirror_origin);
-    }
-    auto mirrors = deb::host_apt_mirrors();
-    if (mirrors.archive.empty()) {
-        return {std::string(deb::default_mirror), std::string(deb::default_security_mirror), "default"};
-    }
-    if (mirrors.security.empty()) {
-        mirrors.security = deb::default_security_mirror;
-    }
-    return mirrors;
+  if (!request.mirror.empty()) {
+    return deb::parse_mirrors(request.mirror,
+                              request.mirror_origin.empty() ? "request" : request.mirror_origin);
+  }
+  auto mirrors = deb::host_apt_mirrors();
+  if (mirrors.archive.empty()) {
+    return {std::string(deb::default_mirror), std::string(deb::default_security_mirror), "default"};
+  }
+  if (mirrors.security.empty()) {
+    mirrors.security = deb::default_security_mirror;
+  }
+  return mirrors;
 }
 
 } // namespace aipack::build

@@ -9,93 +9,98 @@ namespace aipack::build {
 namespace {
 
 std::string model_names(const Plan& plan) {
-    std::string names;
-    for (const auto& model : plan.models) {
-        names += (names.empty() ? "" : ", ") + model.name;
-    }
-    return names;
+  std::string names;
+  for (const auto& model : plan.models) {
+    names += (names.empty() ? "" : ", ") + model.name;
+  }
+  return names;
 }
 
 /// SPDX expression of all models that state a licence.
 std::string licenses(const Plan& plan) {
-    std::vector<std::string> found;
-    for (const auto& model : plan.models) {
-        if (!model.license.empty() && std::ranges::find(found, model.license) == found.end()) {
-            found.push_back(model.license);
-        }
+  std::vector<std::string> found;
+  for (const auto& model : plan.models) {
+    if (!model.license.empty() && std::ranges::find(found, model.license) == found.end()) {
+      found.push_back(model.license);
     }
-    return fmt::format("{}", fmt::join(found, " AND "));
+  }
+  return fmt::format("{}", fmt::join(found, " AND "));
 }
 
-/// Facts of the models, the same on every platform. Keys with a dot-separated prefix of ours are listed in the README.
+/// Facts of the models, the same on every platform. Keys with a dot-separated prefix of ours are
+/// listed in the README.
 std::map<std::string, std::string> model_facts(const Plan& plan) {
-    std::map<std::string, std::string> facts{{"org.opencontainers.image.title", model_names(plan)}};
-    if (const auto expression = licenses(plan); !expression.empty()) {
-        facts["org.opencontainers.image.licenses"] = expression;
+  std::map<std::string, std::string> facts{{"org.opencontainers.image.title", model_names(plan)}};
+  if (const auto expression = licenses(plan); !expression.empty()) {
+    facts["org.opencontainers.image.licenses"] = expression;
+  }
+  if (plan.models.size() == 1 && !plan.models.front().description.empty()) {
+    facts["org.opencontainers.image.description"] = plan.models.front().description;
+  }
+  for (const auto& model : plan.models) {
+    if (model.digests.front()) {
+      facts[fmt::format("dev.aipack.model.{}.digest", model.name)] =
+          model.digests.front()->to_string();
     }
-    if (plan.models.size() == 1 && !plan.models.front().description.empty()) {
-        facts["org.opencontainers.image.description"] = plan.models.front().description;
+    if (!model.producer.empty()) {
+      facts[fmt::format("dev.aipack.model.{}.producer", model.name)] = model.producer;
     }
-    for (const auto& model : plan.models) {
-        if (model.digests.front()) {
-            facts[fmt::format("dev.aipack.model.{}.digest", model.name)] = model.digests.front()->to_string();
-        }
-        if (!model.producer.empty()) {
-            facts[fmt::format("dev.aipack.model.{}.producer", model.name)] = model.producer;
-        }
-    }
-    return facts;
+  }
+  return facts;
 }
 
 std::string package_list(const PlatformReport& report) {
-    std::string list;
-    for (const auto& choice : report.packages) {
-        list += fmt::format("{}{}={}", list.empty() ? "" : " ", choice.package.name, choice.package.version);
-    }
-    return list;
+  std::string list;
+  for (const auto& choice : report.packages) {
+    list += fmt::format("{}{}={}", list.empty() ? "" : " ", choice.package.name,
+                        choice.package.version);
+  }
+  return list;
 }
 
 } // namespace
 
-image::ImageSettings image_settings(const Plan& plan, const ImagePlan& image, const PlatformLayers& platform) {
-    const auto& request = plan.request;
-    image::ImageSettings settings{.platform = image.platform,
-                                  .created = platform.epoch,
-                                  .user = request.user,
-                                  .entrypoint = request.entrypoint.empty() ? image.runtime.entrypoint : request.entrypoint,
-                                  .cmd = request.entrypoint.empty() ? image.runtime.cmd : std::vector<std::string>{},
-                                  .env = image.runtime.env,
-                                  .exposed_ports = image.runtime.exposed_ports};
-    settings.env.insert(settings.env.end(), request.env.begin(), request.env.end());
+image::ImageSettings image_settings(const Plan& plan, const ImagePlan& image,
+                                    const PlatformLayers& platform) {
+  const auto& request = plan.request;
+  image::ImageSettings settings{
+      .platform = image.platform,
+      .created = platform.epoch,
+      .user = request.user,
+      .entrypoint = request.entrypoint.empty() ? image.runtime.entrypoint : request.entrypoint,
+      .cmd = request.entrypoint.empty() ? image.runtime.cmd : std::vector<std::string>{},
+      .env = image.runtime.env,
+      .exposed_ports = image.runtime.exposed_ports};
+  settings.env.insert(settings.env.end(), request.env.begin(), request.env.end());
 
-    auto facts = model_facts(plan);
-    facts["dev.aipack.runtime"] = image.runtime.name + " " + image.runtime.version;
-    settings.annotations = facts;
-    settings.annotations["org.opencontainers.image.created"] = oci::rfc3339(platform.epoch);
-    facts["dev.aipack.suite"] = image.runtime.suite;
-    facts["dev.aipack.packages"] = package_list(platform.report);
-    settings.labels = std::move(facts);
-    // The user's word wins over ours.
-    for (const auto& [key, value] : request.labels) {
-        settings.labels[key] = value;
-    }
-    for (const auto& [key, value] : request.annotations) {
-        settings.annotations[key] = value;
-    }
-    return settings;
+  auto facts = model_facts(plan);
+  facts["dev.aipack.runtime"] = image.runtime.name + " " + image.runtime.version;
+  settings.annotations = facts;
+  settings.annotations["org.opencontainers.image.created"] = oci::rfc3339(platform.epoch);
+  facts["dev.aipack.suite"] = image.runtime.suite;
+  facts["dev.aipack.packages"] = package_list(platform.report);
+  settings.labels = std::move(facts);
+  // The user's word wins over ours.
+  for (const auto& [key, value] : request.labels) {
+    settings.labels[key] = value;
+  }
+  for (const auto& [key, value] : request.annotations) {
+    settings.annotations[key] = value;
+  }
+  return settings;
 }
 
 oci::Annotations index_annotations(const Plan& plan, const std::vector<PlatformLayers>& platforms) {
-    auto annotations = model_facts(plan);
-    std::int64_t created = 0;
-    for (const auto& platform : platforms) {
-        created = std::max(created, platform.epoch);
-    }
-    annotations["org.opencontainers.image.created"] = oci::rfc3339(created);
-    for (const auto& [key, value] : plan.request.annotations) {
-        annotations[key] = value;
-    }
-    return annotations;
+  auto annotations = model_facts(plan);
+  std::int64_t created = 0;
+  for (const auto& platform : platforms) {
+    created = std::max(created, platform.epoch);
+  }
+  annotations["org.opencontainers.image.created"] = oci::rfc3339(created);
+  for (const auto& [key, value] : plan.request.annotations) {
+    annotations[key] = value;
+  }
+  return annotations;
 }
 
 } // namespace aipack::build

@@ -1,12 +1,12 @@
 #include "aipack/build/plan.hpp"
 
-#include <fmt/format.h>
-#include <nlohmann/json.hpp>
-
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
 
 #include "runtime_json.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace aipack::build {
 
@@ -16,228 +16,246 @@ using Json = nlohmann::ordered_json;
 
 /// The part of a package's URL that every mirror shares: "pool/main/…".
 std::string pool_path(const deb::Package& package) {
-    const auto at = package.url.find("/pool/");
-    return at == std::string::npos ? package.url : package.url.substr(at + 1);
+  const auto at = package.url.find("/pool/");
+  return at == std::string::npos ? package.url : package.url.substr(at + 1);
 }
 
-bool is_security(std::string_view suite) { return suite.ends_with("-security"); }
+bool is_security(std::string_view suite) {
+  return suite.ends_with("-security");
+}
 
 Json to_json(const solve::Choice& choice) {
-    const auto& package = choice.package;
-    Json json{{"name", package.name},
-              {"version", package.version},
-              {"architecture", package.architecture},
-              {"suite", package.source_suite},
-              {"path", pool_path(package)},
-              {"digest", package.digest.to_string()},
-              {"size_bytes", package.size_bytes},
-              {"installed_bytes", package.installed_bytes},
-              {"section", package.section}};
-    if (!choice.required_by.empty()) {
-        json["required_by"] = choice.required_by;
-    }
-    json["relation"] = choice.relation;
-    return json;
+  const auto& package = choice.package;
+  Json json{{"name", package.name},
+            {"version", package.version},
+            {"architecture", package.architecture},
+            {"suite", package.source_suite},
+            {"path", pool_path(package)},
+            {"digest", package.digest.to_string()},
+            {"size_bytes", package.size_bytes},
+            {"installed_bytes", package.installed_bytes},
+            {"section", package.section}};
+  if (!choice.required_by.empty()) {
+    json["required_by"] = choice.required_by;
+  }
+  json["relation"] = choice.relation;
+  return json;
 }
 
 Json to_json(const ImagePlan& image) {
-    Json json{{"platform", image.platform.to_string()}, {"runtime", runtime_to_json(image.runtime)}};
-    if (image.server_digest) {
-        json["server_digest"] = image.server_digest->to_string();
-    }
-    json["releases"] = Json::array();
-    for (const auto& release : image.releases) {
-        json["releases"].push_back(
-            {{"suite", release.suite}, {"version", release.version}, {"date", release.date}, {"in_release_digest", release.digest.to_string()}});
-    }
-    json["indexes"] = Json::array();
-    for (const auto& index : image.indexes) {
-        json["indexes"].push_back(
-            {{"suite", index.suite}, {"path", index.path}, {"digest", index.digest.to_string()}, {"size_bytes", index.size_bytes}});
-    }
-    json["packages"] = Json::array();
-    for (const auto& choice : image.choices) {
-        json["packages"].push_back(to_json(choice));
-    }
-    json["assumed_installed"] = Json::array();
-    for (const auto& [name, requirer] : image.assumed) {
-        json["assumed_installed"].push_back({{"name", name}, {"required_by", requirer}});
-    }
-    if (!image.skipped.empty()) {
-        json["skipped"] = image.skipped;
-    }
-    return json;
+  Json json{{"platform", image.platform.to_string()}, {"runtime", runtime_to_json(image.runtime)}};
+  if (image.server_digest) {
+    json["server_digest"] = image.server_digest->to_string();
+  }
+  json["releases"] = Json::array();
+  for (const auto& release : image.releases) {
+    json["releases"].push_back({{"suite", release.suite},
+                                {"version", release.version},
+                                {"date", release.date},
+                                {"in_release_digest", release.digest.to_string()}});
+  }
+  json["indexes"] = Json::array();
+  for (const auto& index : image.indexes) {
+    json["indexes"].push_back({{"suite", index.suite},
+                               {"path", index.path},
+                               {"digest", index.digest.to_string()},
+                               {"size_bytes", index.size_bytes}});
+  }
+  json["packages"] = Json::array();
+  for (const auto& choice : image.choices) {
+    json["packages"].push_back(to_json(choice));
+  }
+  json["assumed_installed"] = Json::array();
+  for (const auto& [name, requirer] : image.assumed) {
+    json["assumed_installed"].push_back({{"name", name}, {"required_by", requirer}});
+  }
+  if (!image.skipped.empty()) {
+    json["skipped"] = image.skipped;
+  }
+  return json;
 }
 
 /// Reads JSON whose every surprise is an error of the lock file.
 class Reader {
 public:
-    Reader(const Json& json, std::string_view name) : json_(json), name_(name) {}
+  Reader(const Json& json, std::string_view name) : json_(json), name_(name) {}
 
-    [[noreturn]] void fail(std::string_view cause) const { throw FormatError(std::string(name_), std::nullopt, cause); }
+  [[noreturn]] void fail(std::string_view cause) const {
+    throw FormatError(std::string(name_), std::nullopt, cause);
+  }
 
-    [[nodiscard]] const Json& member(const char* key) const {
-        if (!json_.is_object() || !json_.contains(key)) {
-            fail(fmt::format("'{}' is missing", key));
-        }
-        return json_.at(key);
+  [[nodiscard]] const Json& member(const char* key) const {
+    if (!json_.is_object() || !json_.contains(key)) {
+      fail(fmt::format("'{}' is missing", key));
     }
-    [[nodiscard]] std::string text(const char* key, bool required = true) const {
-        if (!required && json_.is_object() && !json_.contains(key)) {
-            return {};
-        }
-        const auto& value = member(key);
-        if (!value.is_string()) {
-            fail(fmt::format("'{}' is not a string", key));
-        }
-        return value.get<std::string>();
+    return json_.at(key);
+  }
+  [[nodiscard]] std::string text(const char* key, bool required = true) const {
+    if (!required && json_.is_object() && !json_.contains(key)) {
+      return {};
     }
-    [[nodiscard]] bool has(const char* key) const { return json_.is_object() && json_.contains(key); }
-    /// This value itself, a string.
-    [[nodiscard]] std::string own_text() const {
-        if (!json_.is_string()) {
-            fail("a list item is not a string");
-        }
-        return json_.get<std::string>();
+    const auto& value = member(key);
+    if (!value.is_string()) {
+      fail(fmt::format("'{}' is not a string", key));
     }
-    [[nodiscard]] std::uint64_t number(const char* key) const {
-        const auto& value = member(key);
-        if (!value.is_number_unsigned()) {
-            fail(fmt::format("'{}' is not a whole number", key));
-        }
-        return value.get<std::uint64_t>();
+    return value.get<std::string>();
+  }
+  [[nodiscard]] bool has(const char* key) const { return json_.is_object() && json_.contains(key); }
+  /// This value itself, a string.
+  [[nodiscard]] std::string own_text() const {
+    if (!json_.is_string()) {
+      fail("a list item is not a string");
     }
-    [[nodiscard]] oci::Digest digest(const char* key) const {
-        const auto value = oci::Digest::try_parse(text(key));
-        if (!value) {
-            fail(fmt::format("'{}' is not a sha256 digest", key));
-        }
-        return *value;
+    return json_.get<std::string>();
+  }
+  [[nodiscard]] std::uint64_t number(const char* key) const {
+    const auto& value = member(key);
+    if (!value.is_number_unsigned()) {
+      fail(fmt::format("'{}' is not a whole number", key));
     }
-    template <class Fn>
-    void each(const char* key, Fn&& fn) const {
-        const auto& list = member(key);
-        if (!list.is_array()) {
-            fail(fmt::format("'{}' is not a list", key));
-        }
-        for (const auto& item : list) {
-            fn(Reader(item, name_));
-        }
+    return value.get<std::uint64_t>();
+  }
+  [[nodiscard]] oci::Digest digest(const char* key) const {
+    const auto value = oci::Digest::try_parse(text(key));
+    if (!value) {
+      fail(fmt::format("'{}' is not a sha256 digest", key));
     }
+    return *value;
+  }
+  template <class Fn>
+  void each(const char* key, Fn&& fn) const {
+    const auto& list = member(key);
+    if (!list.is_array()) {
+      fail(fmt::format("'{}' is not a list", key));
+    }
+    for (const auto& item : list) {
+      fn(Reader(item, name_));
+    }
+  }
 
 private:
-    const Json& json_;
-    std::string_view name_;
+  const Json& json_;
+  std::string_view name_;
 };
 
 solve::Choice read_choice(const Reader& json, const deb::Mirrors& mirrors) {
-    solve::Choice choice{.package = {.name = json.text("name"),
-                                     .version = json.text("version"),
-                                     .architecture = json.text("architecture"),
-                                     .source_suite = json.text("suite"),
-                                     .url = {},
-                                     .digest = json.digest("digest"),
-                                     .size_bytes = json.number("size_bytes"),
-                                     .installed_bytes = json.number("installed_bytes"),
-                                     .section = json.text("section")},
-                         .required_by = json.text("required_by", false),
-                         .relation = json.text("relation")};
-    const auto path = json.text("path");
-    // The path becomes part of a URL: it must stay below the mirror.
-    if (!path.starts_with("pool/") || path.find("..") != std::string::npos || path.find_first_of("?#\\ \n") != std::string::npos) {
-        json.fail(fmt::format("{} is not a path on a mirror", quoted(path)));
-    }
-    choice.package.url = (is_security(choice.package.source_suite) ? mirrors.security : mirrors.archive) + "/" + path;
-    return choice;
+  solve::Choice choice{.package = {.name = json.text("name"),
+                                   .version = json.text("version"),
+                                   .architecture = json.text("architecture"),
+                                   .source_suite = json.text("suite"),
+                                   .url = {},
+                                   .digest = json.digest("digest"),
+                                   .size_bytes = json.number("size_bytes"),
+                                   .installed_bytes = json.number("installed_bytes"),
+                                   .section = json.text("section")},
+                       .required_by = json.text("required_by", false),
+                       .relation = json.text("relation")};
+  const auto path = json.text("path");
+  // The path becomes part of a URL: it must stay below the mirror.
+  if (!path.starts_with("pool/") || path.find("..") != std::string::npos ||
+      path.find_first_of("?#\\ \n") != std::string::npos) {
+    json.fail(fmt::format("{} is not a path on a mirror", quoted(path)));
+  }
+  choice.package.url =
+      (is_security(choice.package.source_suite) ? mirrors.security : mirrors.archive) + "/" + path;
+  return choice;
 }
 
 ImagePlan read_image(const Reader& json, const deb::Mirrors& mirrors, std::string_view name) {
-    ImagePlan image{.platform = oci::Platform::parse(json.text("platform")),
-                    .runtime = runtime_from_json(json.member("runtime"), name),
-                    .releases = {},
-                    .indexes = {},
-                    .choices = {},
-                    .assumed = {}};
-    if (const auto digest = json.text("server_digest", false); !digest.empty()) {
-        image.server_digest = json.digest("server_digest");
-    }
-    json.each("releases", [&](const Reader& release) {
-        image.releases.push_back({.suite = release.text("suite"),
-                                  .version = release.text("version"),
-                                  .date = static_cast<std::int64_t>(release.number("date")),
-                                  .digest = release.digest("in_release_digest")});
-    });
-    json.each("indexes", [&](const Reader& index) {
-        image.indexes.push_back({.suite = index.text("suite"),
-                                 .path = index.text("path"),
-                                 .digest = index.digest("digest"),
-                                 .size_bytes = index.number("size_bytes")});
-    });
-    json.each("packages", [&](const Reader& package) { image.choices.push_back(read_choice(package, mirrors)); });
-    if (json.has("skipped")) {
-        json.each("skipped", [&](const Reader& item) { image.skipped.push_back(item.own_text()); });
-    }
-    json.each("assumed_installed",
-              [&](const Reader& item) { image.assumed.emplace_back(item.text("name"), item.text("required_by")); });
-    return image;
+  ImagePlan image{.platform = oci::Platform::parse(json.text("platform")),
+                  .runtime = runtime_from_json(json.member("runtime"), name),
+                  .releases = {},
+                  .indexes = {},
+                  .choices = {},
+                  .assumed = {}};
+  if (const auto digest = json.text("server_digest", false); !digest.empty()) {
+    image.server_digest = json.digest("server_digest");
+  }
+  json.each("releases", [&](const Reader& release) {
+    image.releases.push_back({.suite = release.text("suite"),
+                              .version = release.text("version"),
+                              .date = static_cast<std::int64_t>(release.number("date")),
+                              .digest = release.digest("in_release_digest")});
+  });
+  json.each("indexes", [&](const Reader& index) {
+    image.indexes.push_back({.suite = index.text("suite"),
+                             .path = index.text("path"),
+                             .digest = index.digest("digest"),
+                             .size_bytes = index.number("size_bytes")});
+  });
+  json.each("packages",
+            [&](const Reader& package) { image.choices.push_back(read_choice(package, mirrors)); });
+  if (json.has("skipped")) {
+    json.each("skipped", [&](const Reader& item) { image.skipped.push_back(item.own_text()); });
+  }
+  json.each("assumed_installed", [&](const Reader& item) {
+    image.assumed.emplace_back(item.text("name"), item.text("required_by"));
+  });
+  return image;
 }
 
 } // namespace
 
 std::string write_lock(const Plan& plan) {
-    Json models = Json::array();
-    for (const auto& model : plan.models) {
-        Json files = Json::array();
-        for (std::size_t i = 0; i < model.files.size(); ++i) {
-            Json file{{"path", model.files[i].path}, {"size_bytes", model.files[i].size_bytes}};
-            if (model.digests[i]) {
-                file["digest"] = model.digests[i]->to_string();
-            }
-            files.push_back(std::move(file));
-        }
-        models.push_back({{"name", model.name}, {"files", std::move(files)}});
+  Json models = Json::array();
+  for (const auto& model : plan.models) {
+    Json files = Json::array();
+    for (std::size_t i = 0; i < model.files.size(); ++i) {
+      Json file{{"path", model.files[i].path}, {"size_bytes", model.files[i].size_bytes}};
+      if (model.digests[i]) {
+        file["digest"] = model.digests[i]->to_string();
+      }
+      files.push_back(std::move(file));
     }
-    Json images = Json::array();
-    for (const auto& image : plan.images) {
-        images.push_back(to_json(image));
-    }
-    const Json lock{{"aipack_lock", lock_version}, {"models", std::move(models)}, {"images", std::move(images)}};
-    return lock.dump(2) + "\n";
+    models.push_back({{"name", model.name}, {"files", std::move(files)}});
+  }
+  Json images = Json::array();
+  for (const auto& image : plan.images) {
+    images.push_back(to_json(image));
+  }
+  const Json lock{
+      {"aipack_lock", lock_version}, {"models", std::move(models)}, {"images", std::move(images)}};
+  return lock.dump(2) + "\n";
 }
 
 Lock read_lock(std::string_view json, std::string_view name, const deb::Mirrors& mirrors) {
-    if (json.size() > max_lock_bytes) {
-        throw FormatError(std::string(name), std::nullopt, fmt::format("larger than {} bytes", max_lock_bytes));
-    }
-    Json root;
-    try {
-        root = Json::parse(json, [](int depth, Json::parse_event_t, Json&) {
-            if (depth > 16) {
-                throw Error(ErrorCode::corrupt, "cannot read the lock file: nested too deeply");
-            }
-            return true;
-        });
-    } catch (const Json::parse_error& error) {
-        throw FormatError(std::string(name), error.byte, "not valid JSON");
-    }
-    const Reader reader(root, name);
-    if (reader.number("aipack_lock") != lock_version) {
-        throw Error(ErrorCode::unsupported, fmt::format("cannot read lock file {}: version {} is not known", quoted(name), reader.number("aipack_lock")))
-            .with_hint("write it again with 'aipack plan -o'");
-    }
-    Lock lock;
-    reader.each("models", [&](const Reader& item) {
-        Lock::Model model{.name = item.text("name"), .files = {}};
-        item.each("files", [&](const Reader& file) {
-            const auto digest = file.text("digest", false);
-            model.files.push_back({.path = file.text("path"),
-                                   .size_bytes = file.number("size_bytes"),
-                                   .digest = digest.empty() ? std::nullopt : std::optional(file.digest("digest"))});
-        });
-        lock.models.push_back(std::move(model));
+  if (json.size() > max_lock_bytes) {
+    throw FormatError(std::string(name), std::nullopt,
+                      fmt::format("larger than {} bytes", max_lock_bytes));
+  }
+  Json root;
+  try {
+    root = Json::parse(json, [](int depth, Json::parse_event_t, Json&) {
+      if (depth > 16) {
+        throw Error(ErrorCode::corrupt, "cannot read the lock file: nested too deeply");
+      }
+      return true;
     });
-    reader.each("images", [&](const Reader& item) { lock.images.push_back(read_image(item, mirrors, name)); });
-    return lock;
+  } catch (const Json::parse_error& error) {
+    throw FormatError(std::string(name), error.byte, "not valid JSON");
+  }
+  const Reader reader(root, name);
+  if (reader.number("aipack_lock") != lock_version) {
+    throw Error(ErrorCode::unsupported,
+                fmt::format("cannot read lock file {}: version {} is not known", quoted(name),
+                            reader.number("aipack_lock")))
+        .with_hint("write it again with 'aipack plan -o'");
+  }
+  Lock lock;
+  reader.each("models", [&](const Reader& item) {
+    Lock::Model model{.name = item.text("name"), .files = {}};
+    item.each("files", [&](const Reader& file) {
+      const auto digest = file.text("digest", false);
+      model.files.push_back(
+          {.path = file.text("path"),
+           .size_bytes = file.number("size_bytes"),
+           .digest = digest.empty() ? std::nullopt : std::optional(file.digest("digest"))});
+    });
+    lock.models.push_back(std::move(model));
+  });
+  reader.each("images",
+              [&](const Reader& item) { lock.images.push_back(read_image(item, mirrors, name)); });
+  return lock;
 }
 
 } // namespace aipack::build

@@ -1,8 +1,8 @@
 #include "runtime_json.hpp"
 
-#include <fmt/format.h>
-
 #include "aipack/core/error.hpp"
+
+#include <fmt/format.h>
 
 namespace aipack::build {
 
@@ -13,45 +13,51 @@ using Json = nlohmann::ordered_json;
 /// Calls `visit(key, member)` for every field that the lock pins: one list for both directions.
 template <class Runtime, class Visit>
 void each_text(Runtime& runtime, Visit&& visit) {
-    visit("name", runtime.name);
-    visit("version", runtime.version);
-    visit("title", runtime.title);
-    visit("suite", runtime.suite);
-    visit("server", runtime.server);
-    visit("server_path", runtime.server_path);
-    visit("models_directory", runtime.models_directory);
+  visit("name", runtime.name);
+  visit("version", runtime.version);
+  visit("title", runtime.title);
+  visit("suite", runtime.suite);
+  visit("server", runtime.server);
+  visit("server_path", runtime.server_path);
+  visit("models_directory", runtime.models_directory);
 }
 
 template <class Runtime, class Visit>
 void each_list(Runtime& runtime, Visit&& visit) {
-    visit("packages", runtime.packages);
-    visit("assume_installed", runtime.assume_installed);
-    visit("dlopened", runtime.dlopened);
-    visit("data", runtime.data);
-    visit("entrypoint", runtime.entrypoint);
-    visit("cmd", runtime.cmd);
-    visit("env", runtime.env);
-    visit("exposed_ports", runtime.exposed_ports);
+  visit("packages", runtime.packages);
+  visit("assume_installed", runtime.assume_installed);
+  visit("dlopened", runtime.dlopened);
+  visit("data", runtime.data);
+  visit("entrypoint", runtime.entrypoint);
+  visit("cmd", runtime.cmd);
+  visit("env", runtime.env);
+  visit("exposed_ports", runtime.exposed_ports);
 }
 
 } // namespace
 
 Json runtime_to_json(const runtime::Runtime& runtime) {
-    Json json = Json::object();
-    each_text(runtime, [&](const char* key, const std::string& value) { json[key] = value; });
-    each_list(runtime, [&](const char* key, const std::vector<std::string>& value) { json[key] = value; });
-    return json;
+  Json json = Json::object();
+  each_text(runtime, [&](const char* key, const std::string& value) { json[key] = value; });
+  each_list(runtime,
+            [&](const char* key, const std::vector<std::string>& value) { json[key] = value; });
+  return json;
 }
 
 runtime::Runtime runtime_from_json(const Json& json, std::string_view name) {
-    runtime::Runtime runtime;
-    try {
-        each_text(runtime, [&](const char* key, std::string& value) { value = json.at(key).get<std::string>(); });
-        each_list(runtime, [&](const char* key, std::vector<std::string>& value) { value = json.at(key).get<std::vector<std::string>>(); });
-    } catch (const Json::exception& error) {
-        throw FormatError(std::string(name), std::nullopt, fmt::format("bad runtime entry: {}", error.what()));
-    }
-    return runtime;
+  runtime::Runtime runtime;
+  try {
+    each_text(runtime, [&](const char* key, std::string& value) {
+      value = json.at(key).get<std::string>();
+    });
+    each_list(runtime, [&](const char* key, std::vector<std::string>& value) {
+      value = json.at(key).get<std::vector<std::string>>();
+    });
+  } catch (const Json::exception& error) {
+    throw FormatError(std::string(name), std::nullopt,
+                      fmt::format("bad runtime entry: {}", error.what()));
+  }
+  return runtime;
 }
 
 } // namespace aipack::build

@@ -398,9 +398,8 @@ private:
         if (!mirror_is_behind || index.source == sources.front()) {
           throw;
         }
-        result.skipped.push_back(fmt::format("suite {} was left out for {}: {}",
-                                             index.source.suite, index.architecture,
-                                             error.message()));
+        result.skipped.push_back(fmt::format("suite {} was left out for {}: {}", index.source.suite,
+                                             index.architecture, error.message()));
       }
     }
     result.indexes = std::move(available);

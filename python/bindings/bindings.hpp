@@ -1,5 +1,7 @@
 #pragma once
 
+#include "aipack/aipack.hpp"
+
 #include <functional>
 #include <optional>
 #include <string>
@@ -7,8 +9,6 @@
 
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
-
-#include "aipack/aipack.hpp"
 
 namespace aipack::python {
 
@@ -21,18 +21,20 @@ void bind_image(py::module_& module);
 void bind_build(py::module_& module);
 void bind_progress(py::module_& module);
 
-/// Runs `work` without the GIL on a thread of its own, while this one looks for Ctrl-C ten times a second and asks the work to stop. Progress
-/// goes to `progress` (a callable or None); an exception that it raises stops the work and is raised here.
+/// Runs `work` without the GIL on a thread of its own, while this one looks for Ctrl-C ten times a
+/// second and asks the work to stop. Progress goes to `progress` (a callable or None); an exception
+/// that it raises stops the work and is raised here.
 void run(const py::object& progress, const std::function<void(const Operation&)>& work);
 
 template <class Result, class Work>
 Result call(const py::object& progress, Work&& work) {
-    std::optional<Result> result;
-    run(progress, [&](const Operation& op) { result.emplace(work(op)); });
-    return std::move(*result);
+  std::optional<Result> result;
+  run(progress, [&](const Operation& op) { result.emplace(work(op)); });
+  return std::move(*result);
 }
 
-/// Text out of a model or an image as a Python string: bytes that are not UTF-8 are replaced, since they are the author's, not ours.
+/// Text out of a model or an image as a Python string: bytes that are not UTF-8 are replaced, since
+/// they are the author's, not ours.
 [[nodiscard]] py::str text(const std::string& bytes);
 
 } // namespace aipack::python

@@ -1,2 +1,4 @@
 // Only owns the precompiled header of the unit tests.
-int main() { return 0; }
+int main() {
+  return 0;
+}

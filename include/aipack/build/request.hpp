@@ -1,5 +1,10 @@
 #pragma once
 
+#include "aipack/codec/compression.hpp"
+#include "aipack/core/export.hpp"
+#include "aipack/fs/root_path.hpp"
+#include "aipack/oci/platform.hpp"
+
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -8,46 +13,45 @@
 #include <string_view>
 #include <vector>
 
-#include "aipack/codec/compression.hpp"
-#include "aipack/core/export.hpp"
-#include "aipack/fs/root_path.hpp"
-#include "aipack/oci/platform.hpp"
-
 namespace aipack::build {
 
 /// One of the user's own files or folders, copied into the image (`--file SRC:DST`).
 struct FileMapping {
-    std::filesystem::path source;
-    fs::RootPath target;
-    bool operator==(const FileMapping&) const = default;
-    /// "SRC:DST"; throws Error{invalid_input}.
-    [[nodiscard]] static AIPACK_API FileMapping parse(std::string_view text);
+  std::filesystem::path source;
+  fs::RootPath target;
+  bool operator==(const FileMapping&) const = default;
+  /// "SRC:DST"; throws Error{invalid_input}.
+  [[nodiscard]] static AIPACK_API FileMapping parse(std::string_view text);
 };
 
-/// Everything a build is decided from. Values come from flags, environment, `aipack.yaml` and defaults, merged at the edge (Settings);
-/// the library itself reads neither environment nor clock.
+/// Everything a build is decided from. Values come from flags, environment, `aipack.yaml` and
+/// defaults, merged at the edge (Settings); the library itself reads neither environment nor clock.
 struct BuildRequest {
-    std::vector<std::filesystem::path> models;    ///< files or folders, at least one
-    std::string model_name{};                     ///< serve the only model under this name; empty: its file stem
-    std::vector<oci::Platform> platforms{};       ///< empty: the host's
-    std::string runtime{};                        ///< empty: the first of the catalog that can serve the models
-    std::string suite{};                          ///< empty: the runtime's
-    std::string mirror{};                         ///< "URL" or "URL,SECURITY_URL"; empty: the host's apt configuration, else Debian's default
-    std::string mirror_origin{};                  ///< for messages: where `mirror` was set
-    std::vector<std::string> packages{};          ///< further Debian packages, kept whole
-    std::vector<FileMapping> files{};
-    std::vector<std::string> entrypoint{};        ///< replaces the runtime's
-    std::vector<std::string> env{};               ///< "NAME=value", after the runtime's
-    std::map<std::string, std::string> labels{};
-    std::map<std::string, std::string> annotations{}; ///< of the manifests and the index
-    std::string user = "65532:65532";             ///< numeric
-    codec::Compression compression{};
-    std::optional<std::int64_t> source_date_epoch{}; ///< seconds; empty: the newest file of the packages
-    bool ignore_valid_until = false;
-    bool skip_incomplete_suites = false;          ///< go on without an updates or security index that the mirror does not serve as signed
-    std::vector<std::string> allowed_findings{};  ///< rule ids that do not stop the build
-    std::vector<std::string> waived_scripts{};    ///< packages whose unknown maintainer scripts are ignored
-    bool operator==(const BuildRequest&) const = default;
+  std::vector<std::filesystem::path> models; ///< files or folders, at least one
+  std::string model_name{}; ///< serve the only model under this name; empty: its file stem
+  std::vector<oci::Platform> platforms{}; ///< empty: the host's
+  std::string runtime{}; ///< empty: the first of the catalog that can serve the models
+  std::string suite{};   ///< empty: the runtime's
+  std::string mirror{};  ///< "URL" or "URL,SECURITY_URL"; empty: the host's apt configuration, else
+                         ///< Debian's default
+  std::string mirror_origin{};         ///< for messages: where `mirror` was set
+  std::vector<std::string> packages{}; ///< further Debian packages, kept whole
+  std::vector<FileMapping> files{};
+  std::vector<std::string> entrypoint{}; ///< replaces the runtime's
+  std::vector<std::string> env{};        ///< "NAME=value", after the runtime's
+  std::map<std::string, std::string> labels{};
+  std::map<std::string, std::string> annotations{}; ///< of the manifests and the index
+  std::string user = "65532:65532";                 ///< numeric
+  codec::Compression compression{};
+  std::optional<std::int64_t>
+      source_date_epoch{}; ///< seconds; empty: the newest file of the packages
+  bool ignore_valid_until = false;
+  bool skip_incomplete_suites = false; ///< go on without an updates or security index that the
+                                       ///< mirror does not serve as signed
+  std::vector<std::string> allowed_findings{}; ///< rule ids that do not stop the build
+  std::vector<std::string>
+      waived_scripts{}; ///< packages whose unknown maintainer scripts are ignored
+  bool operator==(const BuildRequest&) const = default;
 };
 
 /// Limits.

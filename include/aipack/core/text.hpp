@@ -1,12 +1,12 @@
 #pragma once
 
+#include "aipack/core/export.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "aipack/core/export.hpp"
 
 namespace aipack {
 
@@ -16,12 +16,20 @@ namespace aipack {
 [[nodiscard]] AIPACK_API std::vector<std::string_view> split(std::string_view text, char separator);
 /// Decimal digits only, no sign, no space, no overflow; else empty.
 [[nodiscard]] AIPACK_API std::optional<std::uint64_t> parse_decimal(std::string_view text) noexcept;
-/// In single quotes, with control characters and invalid UTF-8 shown as \xNN and a length cap: safe to print on a terminal.
+/// In single quotes, with control characters and invalid UTF-8 shown as \xNN and a length cap: safe
+/// to print on a terminal.
 [[nodiscard]] AIPACK_API std::string quoted(std::string_view text);
-// Exact matches, so that argument-dependent lookup does not prefer std::quoted where <iomanip> is visible.
-[[nodiscard]] inline std::string quoted(const std::string& text) { return quoted(std::string_view(text)); }
-[[nodiscard]] inline std::string quoted(const char* text) { return quoted(std::string_view(text)); }
-[[nodiscard]] inline std::string quoted(std::string& text) { return quoted(std::string_view(text)); }
+// Exact matches, so that argument-dependent lookup does not prefer std::quoted where <iomanip> is
+// visible.
+[[nodiscard]] inline std::string quoted(const std::string& text) {
+  return quoted(std::string_view(text));
+}
+[[nodiscard]] inline std::string quoted(const char* text) {
+  return quoted(std::string_view(text));
+}
+[[nodiscard]] inline std::string quoted(std::string& text) {
+  return quoted(std::string_view(text));
+}
 /// A URL fit for errors and logs: without user info, query and fragment.
 [[nodiscard]] AIPACK_API std::string redacted_url(std::string_view url);
 /// For people: "34.1 MB" (10^6), "812 B".

@@ -1,64 +1,70 @@
 #pragma once
 
+#include "aipack/core/export.hpp"
+#include "aipack/io/file.hpp"
+
 #include <filesystem>
 #include <span>
 #include <string>
-
-#include "aipack/core/export.hpp"
-#include "aipack/io/file.hpp"
 
 namespace aipack::io {
 
 /// Whether data must survive a power cut before the call returns.
 enum class Durability { cached, synced };
 
-/// A file that appears whole under its final name, or not at all. Uses an unnamed inode (O_TMPFILE) where the file system has them, so
-/// that not even SIGKILL leaves anything behind; else a `.aipack-tmp-*` name that the destructor removes.
+/// A file that appears whole under its final name, or not at all. Uses an unnamed inode (O_TMPFILE)
+/// where the file system has them, so that not even SIGKILL leaves anything behind; else a
+/// `.aipack-tmp-*` name that the destructor removes.
 class AIPACK_API TempFile final : public ByteSink {
 public:
-    /// `directory` must exist and be on the file system of the final name.
-    explicit TempFile(const std::filesystem::path& directory);
-    ~TempFile() override;
-    TempFile(TempFile&&) = delete;
+  /// `directory` must exist and be on the file system of the final name.
+  explicit TempFile(const std::filesystem::path& directory);
+  ~TempFile() override;
+  TempFile(TempFile&&) = delete;
 
-    [[nodiscard]] File& file() noexcept { return file_; }
-    void write(std::span<const std::byte> bytes) override { file_.write(bytes); }
+  [[nodiscard]] File& file() noexcept { return file_; }
+  void write(std::span<const std::byte> bytes) override { file_.write(bytes); }
 
-    /// Gives the file its final name. When `path` exists already it is left alone (`keep`: right for content-addressed names) or
-    /// replaced atomically (`replace`).
-    enum class IfExists { keep, replace };
-    void commit(const std::filesystem::path& path, IfExists if_exists, Durability durability, unsigned mode = 0644);
+  /// Gives the file its final name. When `path` exists already it is left alone (`keep`: right for
+  /// content-addressed names) or replaced atomically (`replace`).
+  enum class IfExists { keep, replace };
+  void commit(const std::filesystem::path& path, IfExists if_exists, Durability durability,
+              unsigned mode = 0644);
 
 private:
-    std::filesystem::path directory_;
-    std::filesystem::path name_; ///< empty: an unnamed inode
-    File file_;
+  std::filesystem::path directory_;
+  std::filesystem::path name_; ///< empty: an unnamed inode
+  File file_;
 };
 
 /// Replaces `path` atomically by `bytes`, creating parent directories.
-AIPACK_API void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> bytes,
-                                      Durability durability = Durability::cached, unsigned mode = 0644);
+AIPACK_API void write_file_atomically(const std::filesystem::path& path,
+                                      std::span<const std::byte> bytes,
+                                      Durability durability = Durability::cached,
+                                      unsigned mode = 0644);
 
 /// A directory that is removed with everything in it.
 class AIPACK_API TempDirectory {
 public:
-    explicit TempDirectory(const std::filesystem::path& parent = std::filesystem::temp_directory_path());
-    ~TempDirectory();
-    TempDirectory(const TempDirectory&) = delete;
-    TempDirectory& operator=(const TempDirectory&) = delete;
-    [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  explicit TempDirectory(
+      const std::filesystem::path& parent = std::filesystem::temp_directory_path());
+  ~TempDirectory();
+  TempDirectory(const TempDirectory&) = delete;
+  TempDirectory& operator=(const TempDirectory&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
 private:
-    std::filesystem::path path_;
+  std::filesystem::path path_;
 };
 
-/// An exclusive lock between processes, held until destruction; waits, asking `op` four times a second.
+/// An exclusive lock between processes, held until destruction; waits, asking `op` four times a
+/// second.
 class AIPACK_API FileLock {
 public:
-    FileLock(const std::filesystem::path& path, const Operation& op);
+  FileLock(const std::filesystem::path& path, const Operation& op);
 
 private:
-    File file_;
+  File file_;
 };
 
 } // namespace aipack::io

@@ -1,100 +1,112 @@
 #pragma once
 
-#include <cstdint>
-#include <string>
-#include <string_view>
-#include <vector>
-
 #include "aipack/core/export.hpp"
 #include "aipack/deb/archive.hpp"
 #include "aipack/deb/package_file.hpp"
 #include "aipack/fs/file_tree.hpp"
 #include "aipack/oci/platform.hpp"
 
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
 namespace aipack::rootfs {
 
 /// A package and its opened file.
 struct Input {
-    deb::Package package;
-    deb::PackageFile file;
+  deb::Package package;
+  deb::PackageFile file;
 };
 
 /// A file that is not from a package: the server, the user's own files.
 struct ExtraFile {
-    fs::RootPath path;
-    fs::FileEntry entry;
+  fs::RootPath path;
+  fs::FileEntry entry;
 };
 
 struct Request {
-    oci::Platform platform;
-    std::vector<Input> packages;           ///< in any order: the result does not depend on it
-    std::vector<ExtraFile> extra{};
-    std::vector<std::string> entrypoint;   ///< first element: the program, root of the closure
-    std::vector<std::string> dlopened{};   ///< paths or globs of libraries opened at run time: further roots
-    std::vector<std::string> data{};       ///< paths or globs kept although no ELF file asks for them
-    std::vector<std::string> whole_packages{}; ///< packages (names) the user asked for: every file but documentation is kept
-    std::vector<std::string> assumed{};    ///< script-only dependencies that were left out, for the record
-    std::string user = "65532:65532";      ///< numeric; a home is made for 65532
-    std::vector<std::string> waived_scripts{}; ///< packages whose unknown maintainer scripts are ignored
-    std::int64_t epoch = 0;                ///< upper bound and default of mtimes, seconds
+  oci::Platform platform;
+  std::vector<Input> packages; ///< in any order: the result does not depend on it
+  std::vector<ExtraFile> extra{};
+  std::vector<std::string> entrypoint; ///< first element: the program, root of the closure
+  std::vector<std::string>
+      dlopened{}; ///< paths or globs of libraries opened at run time: further roots
+  std::vector<std::string> data{}; ///< paths or globs kept although no ELF file asks for them
+  std::vector<std::string> whole_packages{}; ///< packages (names) the user asked for: every file
+                                             ///< but documentation is kept
+  std::vector<std::string>
+      assumed{};                    ///< script-only dependencies that were left out, for the record
+  std::string user = "65532:65532"; ///< numeric; a home is made for 65532
+  std::vector<std::string>
+      waived_scripts{};   ///< packages whose unknown maintainer scripts are ignored
+  std::int64_t epoch = 0; ///< upper bound and default of mtimes, seconds
 };
 
 /// What happened to a maintainer script. Source: oci-rules 37.
 struct ScriptVerdict {
-    enum class Kind { no_op, emulated, unsupported };
-    std::string package;
-    std::string script;  ///< "postinst"
-    std::string digest;  ///< sha256:… of its text
-    Kind kind = Kind::no_op;
-    std::string effect;  ///< what is emulated, or why nothing happens
-    bool operator==(const ScriptVerdict&) const = default;
+  enum class Kind { no_op, emulated, unsupported };
+  std::string package;
+  std::string script; ///< "postinst"
+  std::string digest; ///< sha256:… of its text
+  Kind kind = Kind::no_op;
+  std::string effect; ///< what is emulated, or why nothing happens
+  bool operator==(const ScriptVerdict&) const = default;
 };
 
 /// Something that is not in the image, and why.
 struct Dropped {
-    std::string what;   ///< "/usr/lib/x86_64-linux-gnu/libdnnl.so.3.6", or "package debconf"
-    std::string package;
-    std::uint64_t size_bytes = 0;
-    std::string reason;
-    bool operator==(const Dropped&) const = default;
+  std::string what; ///< "/usr/lib/x86_64-linux-gnu/libdnnl.so.3.6", or "package debconf"
+  std::string package;
+  std::uint64_t size_bytes = 0;
+  std::string reason;
+  bool operator==(const Dropped&) const = default;
 };
 
-/// The composed root: every entry of `tree` has a Reason; `dropped` has every other file of every package.
+/// The composed root: every entry of `tree` has a Reason; `dropped` has every other file of every
+/// package.
 struct Composition {
-    fs::FileTree tree;
-    std::vector<Dropped> dropped;     ///< sorted by path
-    std::vector<ScriptVerdict> scripts;
-    std::vector<std::string> packages; ///< names that still have a file in the tree, sorted
-    std::vector<std::string> notes;   ///< surprises worth telling: differing directory modes, setuid bits that were cleared
+  fs::FileTree tree;
+  std::vector<Dropped> dropped; ///< sorted by path
+  std::vector<ScriptVerdict> scripts;
+  std::vector<std::string> packages; ///< names that still have a file in the tree, sorted
+  std::vector<std::string>
+      notes; ///< surprises worth telling: differing directory modes, setuid bits that were cleared
 };
 
-/// Builds a distroless root: merges packages under the usr-merge aliases, writes accounts, name service, certificates, the loader cache and the package
-/// database, classifies maintainer scripts, then keeps only the ELF closure of the roots and the data kept packages need.
-/// Throws Error{unsupported} for a maintainer script that is neither known nor harmless, Error{unsatisfiable} for a DT_NEEDED that nothing
-/// provides (object, chain, candidates), Error{corrupt} for two packages that claim one path with different content, or a foreign machine type.
+/// Builds a distroless root: merges packages under the usr-merge aliases, writes accounts, name
+/// service, certificates, the loader cache and the package database, classifies maintainer scripts,
+/// then keeps only the ELF closure of the roots and the data kept packages need. Throws
+/// Error{unsupported} for a maintainer script that is neither known nor harmless,
+/// Error{unsatisfiable} for a DT_NEEDED that nothing provides (object, chain, candidates),
+/// Error{corrupt} for two packages that claim one path with different content, or a foreign machine
+/// type.
 [[nodiscard]] AIPACK_API Composition compose(const Request& request, const Operation& op);
 
-/// The chain of reasons from the entrypoint (or a rule) to `path`, one line each, outermost first. Throws Error{not_found}.
+/// The chain of reasons from the entrypoint (or a rule) to `path`, one line each, outermost first.
+/// Throws Error{not_found}.
 struct ChainLink {
-    fs::RootPath path;
-    fs::Reason reason;
-    std::string package;
+  fs::RootPath path;
+  fs::Reason reason;
+  std::string package;
 };
-[[nodiscard]] AIPACK_API std::vector<ChainLink> why(const fs::FileTree& tree, const fs::RootPath& path);
+[[nodiscard]] AIPACK_API std::vector<ChainLink> why(const fs::FileTree& tree,
+                                                    const fs::RootPath& path);
 
-/// The record of a composition that travels in the image (RootPath record_path), from which `aipack why` answers without rebuilding.
+/// The record of a composition that travels in the image (RootPath record_path), from which `aipack
+/// why` answers without rebuilding.
 inline constexpr std::string_view record_path = "usr/share/aipack/composition.json";
 inline constexpr std::uint64_t max_record_bytes = std::uint64_t{64} << 20;
 [[nodiscard]] AIPACK_API std::string write_record(const Composition& composition);
 struct Record {
-    struct Entry {
-        fs::RootPath path;
-        std::string package;
-        fs::Reason reason;
-    };
-    std::vector<Entry> kept;
-    std::vector<Dropped> dropped;
-    std::vector<ScriptVerdict> scripts;
+  struct Entry {
+    fs::RootPath path;
+    std::string package;
+    fs::Reason reason;
+  };
+  std::vector<Entry> kept;
+  std::vector<Dropped> dropped;
+  std::vector<ScriptVerdict> scripts;
 };
 /// Throws FormatError{corrupt}.
 [[nodiscard]] AIPACK_API Record read_record(std::string_view json, std::string_view name);

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include "session.hpp"
+
+#include <CLI/CLI.hpp>
 
 namespace aipack::cli {
 
@@ -21,7 +21,8 @@ void add_version(CLI::App& app, Session& session);
 void print_text(const std::string& text);
 
 /// A sub-command with the options that every verb has, and two examples at the end of its help.
-CLI::App* add_verb(CLI::App& app, Session& session, const std::string& name, const std::string& description, const std::string& group,
+CLI::App* add_verb(CLI::App& app, Session& session, const std::string& name,
+                   const std::string& description, const std::string& group,
                    const std::string& examples);
 
 } // namespace aipack::cli

@@ -1,17 +1,19 @@
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include "aipack/build/engine.hpp"
 #include "aipack/core/error.hpp"
+
+#include <nlohmann/json.hpp>
 
 namespace aipack::cli {
 
 using Json = nlohmann::ordered_json;
 
-// The records that `--json` prints. Keys are a contract (README, "JSON"): fields are only ever added.
+// The records that `--json` prints. Keys are a contract (README, "JSON"): fields are only ever
+// added.
 [[nodiscard]] Json to_json(const Error& error);
-[[nodiscard]] Json to_json(const model::Model& model, const std::vector<build::RuntimeVerdict>& verdicts);
+[[nodiscard]] Json to_json(const model::Model& model,
+                           const std::vector<build::RuntimeVerdict>& verdicts);
 [[nodiscard]] Json to_json(const build::PlatformReport& report);
 [[nodiscard]] Json to_json(const build::PlanReport& report);
 [[nodiscard]] Json to_json(const build::BuildReport& report);
