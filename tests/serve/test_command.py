@@ -132,6 +132,17 @@ class Command(unittest.TestCase):
         done = subprocess.run(line, capture_output=True, text=True, check=False)
         self.assertEqual(json.loads(done.stdout)["runtime"]["path"], str(libraries / "libonnxruntime.so.1.100.0"))
 
+    def test_the_library_beside_its_own_libraries_is_found(self):
+        """A root that is run in place, by its own loader, needs no flag."""
+        models.scalar(self.folder)
+        line = support.command(["--check", "--models", self.folder])
+        at = line.index("--runtime-library")
+        folder = line[at + 1]
+        del line[at:at + 2]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(json.loads(done.stdout)["runtime"]["path"].startswith(folder + "/"))
+
     def test_predict(self):
         models.arithmetic(self.folder)
         value = {"datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}

@@ -13,7 +13,6 @@ enum class Status {
   not_found = 404,
   method_not_allowed = 405,
   request_timeout = 408,
-  length_required = 411,
   too_large = 413,
   unsupported_media_type = 415,
   internal = 500,

@@ -9,9 +9,12 @@
 #include <charconv>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
+#include <iterator>
 #include <stdexcept>
 
 #include <dlfcn.h>
+#include <link.h>
 
 namespace aipack::serve {
 namespace {
@@ -46,20 +49,60 @@ constexpr std::array default_folders{"/usr/local/lib", "/usr/lib/" AIPACK_SERVE_
   return numbers;
 }
 
+/// The folder that this process has its C++ library from, "" when it cannot be told. In an image
+/// that is the default folder; in a root that is run in place by its own loader, it is the root's.
+[[nodiscard]] std::string own_library_folder() {
+  std::string folder;
+  ::dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* out) {
+        const std::string_view path = info->dlpi_name != nullptr ? info->dlpi_name : "";
+        const std::size_t slash = path.rfind('/');
+        if (slash == std::string_view::npos || !path.substr(slash).starts_with("/libstdc++.so")) {
+          return 0;
+        }
+        *static_cast<std::string*>(out) = path.substr(0, slash);
+        return 1;
+      },
+      &folder);
+  return folder;
+}
+
 [[nodiscard]] std::vector<std::string> search_folders() {
   std::vector<std::string> folders;
   if (const char* paths = std::getenv("LD_LIBRARY_PATH")) {
     std::string_view rest(paths);
     while (!rest.empty()) {
       const std::size_t end = std::min(rest.find(':'), rest.size());
-      if (end != 0) {
-        folders.emplace_back(rest.substr(0, end));
-      }
+      folders.emplace_back(rest.substr(0, end));
       rest.remove_prefix(std::min(end + 1, rest.size()));
     }
   }
+  folders.push_back(own_library_folder());
   folders.insert(folders.end(), default_folders.begin(), default_folders.end());
+  std::erase(folders, "");
   return folders;
+}
+
+/// The libraries of one folder, the highest version first.
+[[nodiscard]] std::vector<std::string> libraries_in(const std::string& folder) {
+  std::vector<std::pair<std::vector<unsigned>, std::string>> found;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(library_stem)) {
+      continue;
+    }
+    std::vector<unsigned> version = version_numbers(name);
+    if (!version.empty() || name == library_stem) {
+      found.emplace_back(std::move(version), entry.path().string());
+    }
+  }
+  std::ranges::sort(found, std::ranges::greater{});
+  std::vector<std::string> paths;
+  for (auto& [version, path] : found) {
+    paths.push_back(std::move(path));
+  }
+  return paths;
 }
 
 void ORT_API_CALL log_message(void* parameter, OrtLoggingLevel severity, const char* category,
@@ -78,28 +121,9 @@ std::vector<std::string> find_runtime_libraries(const std::string& path) {
   if (!path.empty() && !fs::is_directory(path, error)) {
     return {path};
   }
-  struct Candidate {
-    std::vector<unsigned> version;
-    std::string path;
-  };
-  std::vector<Candidate> found;
-  for (const std::string& folder : path.empty() ? search_folders() : std::vector{path}) {
-    for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
-      const std::string name = entry.path().filename().string();
-      if (!name.starts_with(library_stem)) {
-        continue;
-      }
-      std::vector<unsigned> version = version_numbers(name);
-      if (!version.empty() || name == library_stem) {
-        found.push_back({std::move(version), entry.path().string()});
-      }
-    }
-  }
-  std::ranges::stable_sort(
-      found, [](const Candidate& a, const Candidate& b) { return a.version > b.version; });
   std::vector<std::string> paths;
-  for (Candidate& candidate : found) {
-    paths.push_back(std::move(candidate.path));
+  for (const std::string& folder : path.empty() ? search_folders() : std::vector{path}) {
+    std::ranges::move(libraries_in(folder), std::back_inserter(paths));
   }
   return paths;
 }

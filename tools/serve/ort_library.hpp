@@ -31,9 +31,9 @@ private:
 template <class T>
 using OrtPtr = std::unique_ptr<T, void (*)(T*)>;
 
-/// The files that may be the library, best first: the highest version number in the order of the
-/// folders. `path` is a file, a folder, or "" for LD_LIBRARY_PATH and the default folders of this
-/// architecture.
+/// The files that may be the library, best first: folder by folder, in each the highest version
+/// number first. `path` is a file, a folder, or "" for LD_LIBRARY_PATH, the folder of this process'
+/// own C++ library, and the default folders of this architecture.
 [[nodiscard]] std::vector<std::string> find_runtime_libraries(const std::string& path);
 
 /// ONNX Runtime, opened at run time by its unversioned entry symbol, so that one binary works with
