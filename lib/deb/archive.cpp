@@ -394,7 +394,8 @@ private:
         available.push_back(index);
       } catch (const Error& error) {
         const bool mirror_is_behind =
-            error.code() == ErrorCode::corrupt || error.code() == ErrorCode::not_found;
+            error.code() == ErrorCode::corrupt || error.code() == ErrorCode::not_found ||
+            (options_.offline && error.code() == ErrorCode::unavailable);
         if (!mirror_is_behind || index.source == sources.front()) {
           throw;
         }
