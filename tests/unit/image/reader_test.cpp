@@ -214,6 +214,14 @@ TEST_CASE("links are followed beneath the root", "[image][reader]") {
   CHECK_FALSE(find_file(stored.image(), path("gone"), {}));
 }
 
+TEST_CASE("a path twice is refused, also behind a payload that is stepped over",
+          "[image][reader]") {
+  RawTar tar;
+  tar.file("f", std::string(200'000, '1')).file("g", "2").file("f", "3");
+  const StoredIn stored({foreign_layer(tar.bytes(), GENERATE(plain, gzip))});
+  CHECK_THROWS_WITH(list_files(stored.image(), {}), ContainsSubstring("twice"));
+}
+
 TEST_CASE("a layer without padding and trailer is read, one without content is not",
           "[image][reader]") {
   const auto compression = GENERATE(plain, gzip, zstd);
