@@ -347,13 +347,14 @@ Error transfer_error(CURLcode code, const std::string& url, std::string_view det
   case CURLE_SSL_ISSUER_ERROR:
     return Error(ErrorCode::unavailable, message)
         .with_hint("if a proxy or a private authority is in between, name its certificates with "
-                   "SSL_CERT_FILE or --ca-file");
+                   "SSL_CERT_FILE");
   case CURLE_COULDNT_RESOLVE_HOST:
   case CURLE_COULDNT_RESOLVE_PROXY:
     return Error(ErrorCode::unavailable, message)
         .with_hint("check the host's name, the network and the proxy variables");
   default: // Of the hundred codes that libcurl has: the network or the server.
-    return Error(ErrorCode::unavailable, message);
+    return Error(ErrorCode::unavailable, message)
+        .with_hint("check the network, or take another server");
   }
 }
 

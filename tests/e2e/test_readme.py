@@ -1,5 +1,6 @@
 """The README's blocks run as they stand."""
 
+import itertools
 import os
 import pathlib
 import re
@@ -49,3 +50,16 @@ def test_the_cpp_block_is_the_example_that_is_built(cache, tmp_path):
     # The example is as strict as the library's defaults: a mirror in the middle of an update is an error that names the suite.
     mirror_is_behind = result.returncode == 1 and "announced" in result.stderr and "trixie-" in result.stderr
     assert result.stdout.startswith("sha256:") or mirror_is_behind, result.stderr
+
+
+def test_the_manual_page_knows_every_verb_and_option_of_the_help(aipack):
+    manual = (SOURCE / "tools/aipack/aipack.1.md").read_text()
+    verbs = re.findall(r"^  ([a-z]+) {2,}", aipack("--help").stdout, re.MULTILINE)
+    assert {"build", "plan", "analyze", "inspect", "why"} <= set(verbs)
+    helps = [aipack(verb, "--help").stdout for verb in verbs] + [aipack("cache", "prune", "--help").stdout]
+    options = set(itertools.chain.from_iterable(re.findall(r"^  (?:-\w,)?(--[a-z-]+)", text, re.MULTILINE) for text in helps))
+    assert len(options) > 20
+    assert [verb for verb in verbs if f"**{verb}" not in manual] == []
+    assert [option for option in sorted(options) if f"**{option}**" not in manual] == []
+    for text in helps[:-1]:
+        assert "Examples:" in text

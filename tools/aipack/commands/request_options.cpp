@@ -60,6 +60,11 @@ void RequestOptions::add_to(CLI::App& command) {
       .add_option("--waive-scripts", waive_scripts,
                   "Package whose unknown maintainer scripts are ignored; repeatable")
       ->type_name("NAME");
+  // One value at a time: a list would swallow the model that follows.
+  for (const auto* name :
+       {"--package", "--file", "--env", "--label", "--annotation", "--allow", "--waive-scripts"}) {
+    command.get_option(name)->allow_extra_args(false);
+  }
   command.add_flag("--ignore-valid-until", ignore_valid_until,
                    "Accept a Release file past its Valid-Until");
   command.add_flag(
