@@ -51,22 +51,25 @@ struct Index {
 /// Pure: images in platform order (amd64, arm64, riscv64).
 [[nodiscard]] AIPACK_API Index make_index(std::vector<Image> images, oci::Annotations annotations);
 
-/// Writes into an OCI layout: blobs (each once, shared ones too), manifests, the index, then the
-/// tag, last. Says how many blob bytes were newly written.
+/// What a write did, in bytes of blobs (an archive: of the whole file).
 struct WriteReport {
   std::uint64_t new_bytes = 0;
   std::uint64_t reused_bytes = 0;
   std::uint64_t cloned_bytes = 0;
 };
+/// Writes into an OCI layout: blobs (each once, shared ones too), configs, manifests, the index,
+/// then the tag, last. A failure at any point leaves the old tag and no partial blob. One platform
+/// is written as an index too. Weights that seal_weights() placed there already count as reused.
 AIPACK_API WriteReport write_layout(const Index& index, blob::Layout& layout, std::string_view tag,
                                     unsigned concurrency, const Operation& op);
 
 /// An OCI layout as one tar file, reproducible, appears whole or not at all.
 AIPACK_API WriteReport write_oci_archive(const Index& index, const std::filesystem::path& file,
                                          std::string_view tag, const Operation& op);
-/// A `docker load` tar (manifest.json, one image): the image of `platform`. `tags` are full
-/// references "name:tag". Layers are stored as sealed (plain and gzip ones load everywhere; zstd
-/// needs Docker 23 or newer).
+/// A `docker load` tar (manifest.json, one image). `tags` are full references "name:tag"; throws
+/// Error{invalid_input} for others. Plain and gzip layers are stored as sealed; zstd layers are
+/// stored decompressed, because Docker before 23 reads none: diff IDs, and so the config's digest
+/// (the image ID), stay the same. Appears whole or not at all.
 AIPACK_API WriteReport write_docker_archive(const Image& image, const std::filesystem::path& file,
                                             const std::vector<std::string>& tags,
                                             const Operation& op);
