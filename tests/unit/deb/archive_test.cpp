@@ -511,6 +511,47 @@ TEST_CASE("a file of the right name but another size in the cache is replaced", 
         fixture.package().size_bytes);
 }
 
+TEST_CASE("a file of the right name and size but other bytes in the cache is replaced",
+          "[deb][archive][tamper]") {
+  const Fixture fixture;
+  const auto file = fixture.open()->fetch(fixture.package(), {});
+  auto bytes = io::read_file(file, fixture.package().size_bytes);
+  bytes[bytes.size() / 2] ^= std::byte{1};
+  io::write_file_atomically(file, bytes);
+  CHECK(oci::Digest::of(content_of(fixture.open()->fetch(fixture.package(), {}))) ==
+        fixture.package().digest);
+}
+
+TEST_CASE("an additional suite that the mirror does not serve as signed stops, or is left out when "
+          "asked",
+          "[deb][archive][tamper]") {
+  Fixture fixture;
+  TestArchive updates = hello_archive();
+  updates.suite = "trixie-updates";
+  updates.suite_class = "stable-updates";
+  updates.packages.pop_back(); // another index than the first suite's
+  fixture.publish(updates);
+  const std::string packed = test::xz(updates.indexes().at("main/binary-amd64/Packages"));
+  const std::string folder = "/debian/dists/trixie-updates/main/binary-amd64/";
+  fixture.site.erase(folder + "by-hash/SHA256/" + oci::Digest::of(packed).hex());
+  fixture.site.put(folder + "Packages.xz", "an old index");
+  auto sources = fixture.sources();
+  sources.push_back(fixture.sources("trixie-updates").front());
+
+  CHECK_THROWS_AS(fixture.open()->snapshot(sources, amd64, {}), Error);
+
+  fixture.options.skip_incomplete_suites = true;
+  const auto index = fixture.open()->snapshot(sources, amd64, {});
+  REQUIRE(index.indexes.size() == 1);
+  CHECK(index.indexes.front().source.suite == "trixie");
+  REQUIRE(index.skipped.size() == 1);
+  CHECK_THAT(index.skipped.front(), ContainsSubstring("trixie-updates"));
+
+  // The first suite is never optional.
+  std::swap(sources[0], sources[1]);
+  CHECK_THROWS_AS(fixture.open()->snapshot(sources, amd64, {}), Error);
+}
+
 TEST_CASE("offline uses the cache and names what is missing", "[deb][archive]") {
   Fixture fixture;
   fixture.options.offline = true;
