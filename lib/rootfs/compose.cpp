@@ -42,16 +42,11 @@ std::vector<const Input*> ordered(const std::vector<Input>& packages) {
 
 std::vector<ChainLink> chain(const fs::RootPath& path, auto&& find) {
   std::vector<ChainLink> links;
-  std::optional<fs::RootPath> at = path;
-  while (at) {
+  std::set<fs::RootPath> seen; // two libraries that need each other end the chain
+  for (std::optional<fs::RootPath> at = path; at && seen.insert(*at).second;) {
     std::optional<ChainLink> link = find(*at);
     if (!link) {
       break;
-    }
-    const bool seen = std::any_of(links.begin(), links.end(),
-                                  [&](const ChainLink& other) { return other.path == link->path; });
-    if (seen) {
-      break; // two libraries that need each other
     }
     at = link->reason.from;
     links.push_back(std::move(*link));

@@ -42,13 +42,13 @@ public:
   std::string bytes;
   void number(std::uint64_t value, std::size_t width) {
     for (std::size_t i = 0; i < width; ++i) {
-      bytes.push_back(static_cast<char>(value >> (8 * i) & 0xff));
+      bytes.push_back(static_cast<char>(i < 8 ? value >> (8 * i) & 0xff : 0));
     }
   }
   void align(std::size_t to) { bytes.resize((bytes.size() + to - 1) / to * to); }
   void patch(std::size_t at, std::uint64_t value, std::size_t width) {
     for (std::size_t i = 0; i < width; ++i) {
-      bytes[at + i] = static_cast<char>(value >> (8 * i) & 0xff);
+      bytes[at + i] = static_cast<char>(i < 8 ? value >> (8 * i) & 0xff : 0);
     }
   }
 };
