@@ -1,13 +1,13 @@
 #pragma once
 
+#include "aipack/blob/blob.hpp"
+#include "aipack/core/export.hpp"
+#include "aipack/oci/document.hpp"
+
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include "aipack/blob/blob.hpp"
-#include "aipack/core/export.hpp"
-#include "aipack/oci/document.hpp"
 
 namespace aipack::blob {
 
@@ -18,29 +18,31 @@ inline constexpr std::string_view ref_name_annotation = "org.opencontainers.imag
 /// Threads and processes: any number may add blobs and tags side by side.
 class AIPACK_API Layout {
 public:
-    /// Opens a layout; throws Error{not_found} or Error{corrupt} ("imageLayoutVersion").
-    [[nodiscard]] static Layout open(const std::filesystem::path& directory);
-    /// Opens or creates. A non-empty directory that is no layout is refused: Error{already_exists}.
-    [[nodiscard]] static Layout create(const std::filesystem::path& directory, io::Durability durability = io::Durability::synced);
+  /// Opens a layout; throws Error{not_found} or Error{corrupt} ("imageLayoutVersion").
+  [[nodiscard]] static Layout open(const std::filesystem::path& directory);
+  /// Opens or creates. A non-empty directory that is no layout is refused: Error{already_exists}.
+  [[nodiscard]] static Layout create(const std::filesystem::path& directory,
+                                     io::Durability durability = io::Durability::synced);
 
-    [[nodiscard]] DirectoryStore& blobs() noexcept { return *store_; }
-    [[nodiscard]] const DirectoryStore& blobs() const noexcept { return *store_; }
-    [[nodiscard]] oci::Sealed<oci::Index> index() const;
-    /// The descriptor with this `org.opencontainers.image.ref.name`; with an empty tag the only manifest. Throws Error{not_found} with
-    /// the tags that exist.
-    [[nodiscard]] oci::Descriptor resolve(std::string_view tag) const;
-    /// Makes `descriptor` known under `tag`, replacing what had that name; index.json is replaced atomically under a lock, last of all
-    /// writes. With an empty tag: the layout's one image without a name is replaced, whereas an artifact (one with `artifact_type`) is
-    /// added to those that are there. Fields that aipack does not know, in other entries, are kept. Says whether anything changed; writes
-    /// nothing otherwise.
-    bool tag(const oci::Descriptor& descriptor, std::string_view tag, const Operation& op);
-    [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
+  [[nodiscard]] DirectoryStore& blobs() noexcept { return *store_; }
+  [[nodiscard]] const DirectoryStore& blobs() const noexcept { return *store_; }
+  [[nodiscard]] oci::Sealed<oci::Index> index() const;
+  /// The descriptor with this `org.opencontainers.image.ref.name`; with an empty tag the only
+  /// manifest. Throws Error{not_found} with the tags that exist.
+  [[nodiscard]] oci::Descriptor resolve(std::string_view tag) const;
+  /// Makes `descriptor` known under `tag`, replacing what had that name; index.json is replaced
+  /// atomically under a lock, last of all writes. With an empty tag: the layout's one image without
+  /// a name is replaced, whereas an artifact (one with `artifact_type`) is added to those that are
+  /// there. Fields that aipack does not know, in other entries, are kept. Says whether anything
+  /// changed; writes nothing otherwise.
+  bool tag(const oci::Descriptor& descriptor, std::string_view tag, const Operation& op);
+  [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
 
 private:
-    Layout(std::filesystem::path directory, io::Durability durability);
-    std::filesystem::path directory_;
-    io::Durability durability_;
-    std::unique_ptr<DirectoryStore> store_;
+  Layout(std::filesystem::path directory, io::Durability durability);
+  std::filesystem::path directory_;
+  io::Durability durability_;
+  std::unique_ptr<DirectoryStore> store_;
 };
 
 } // namespace aipack::blob

@@ -15,7 +15,9 @@ inline constexpr std::string_view layer_tar_zstd = "application/vnd.oci.image.la
 inline constexpr std::string_view empty = "application/vnd.oci.empty.v1+json";
 
 // Docker image manifest version 2, schema 2: read for compatibility, never written.
-inline constexpr std::string_view docker_manifest_list = "application/vnd.docker.distribution.manifest.list.v2+json";
-inline constexpr std::string_view docker_manifest = "application/vnd.docker.distribution.manifest.v2+json";
+inline constexpr std::string_view docker_manifest_list =
+    "application/vnd.docker.distribution.manifest.list.v2+json";
+inline constexpr std::string_view docker_manifest =
+    "application/vnd.docker.distribution.manifest.v2+json";
 
 } // namespace aipack::oci::media_type
