@@ -15,12 +15,12 @@ using namespace aipack::image::test;
 
 namespace {
 
-LayerPlan sample_plan(codec::Compression compression) {
+LayerPlan sample_plan(codec::Compression compression, std::size_t divisor = 1) {
   LayerPlan plan;
   plan.purpose = Purpose::runtime;
   plan.compression = compression;
   plan.title = "runtime: sample";
-  const auto sample = sample_tree();
+  const auto sample = sample_tree(divisor);
   for (const auto& [at, entry] : sample.entries()) {
     plan.entries.emplace_back(at, entry);
   }
@@ -178,7 +178,7 @@ TEST_CASE("a failing read at any point of seal leaves nothing in the store",
   int failures = 0;
   for (int at = 0;; ++at) {
     REQUIRE(at < 1000);
-    auto plan = sample_plan(compression);
+    auto plan = sample_plan(compression, 10);
     const auto fault = std::make_shared<Fault>(at);
     for (auto& [where, entry] : plan.entries) {
       if (entry.content) {

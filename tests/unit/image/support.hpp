@@ -164,7 +164,7 @@ public:
   std::size_t read(std::span<std::byte> into) override {
     fault_->pass();
     // Small reads make many places to fail at.
-    return inner_->read(into.first(std::min<std::size_t>(into.size(), 4096)));
+    return inner_->read(into.first(std::min<std::size_t>(into.size(), 512)));
   }
 
 private:
@@ -204,21 +204,22 @@ private:
   std::shared_ptr<Fault> fault_;
 };
 
-/// A small root with every kind of entry.
-inline fs::FileTree sample_tree() {
+/// A small root with every kind of entry; fault tests, which do everything a hundred times, divide
+/// it.
+inline fs::FileTree sample_tree(std::size_t divisor = 1) {
   fs::FileTree tree;
   tree.put(path("etc"), directory());
   tree.put(path("etc/passwd"), file("root:x:0:0::/:/sbin/nologin\n"));
   tree.put(path("tmp"), directory(01777));
   tree.put(path("usr"), directory());
   tree.put(path("usr/bin"), directory());
-  tree.put(path("usr/bin/serve"), file(noise(5000)));
+  tree.put(path("usr/bin/serve"), file(noise(5000 / divisor)));
   tree.put(path("usr/lib"), directory());
-  tree.put(path("usr/lib/libc.so.6"), file(noise(20000, 2), "libc6"));
+  tree.put(path("usr/lib/libc.so.6"), file(noise(20000 / divisor, 2), "libc6"));
   tree.put(path("usr/lib/libonnx.so"), symlink("libonnx.so.1"));
-  tree.put(path("usr/lib/libonnx.so.1"), file(noise(300000, 3), "libonnx1"));
+  tree.put(path("usr/lib/libonnx.so.1"), file(noise(300000 / divisor, 3), "libonnx1"));
   tree.put(path("models"), directory());
-  tree.put(path("models/digits.onnx"), file(noise(70000, 4)));
+  tree.put(path("models/digits.onnx"), file(noise(70000 / divisor, 4)));
   return tree;
 }
 
@@ -261,9 +262,9 @@ inline ImageSettings sample_settings(std::string_view platform) {
 
 /// The sample tree for each platform; every layer is shared by all of them, as a model layer is.
 inline Index sample_index(blob::BlobStore& store, codec::Compression compression,
-                          const std::vector<std::string>& platforms) {
+                          const std::vector<std::string>& platforms, std::size_t divisor = 1) {
   const auto layers =
-      seal_all(split(sample_tree(), sample_purpose, {.compression = compression}), store);
+      seal_all(split(sample_tree(divisor), sample_purpose, {.compression = compression}), store);
   std::vector<Image> images;
   for (const auto& platform : platforms) {
     images.push_back(make_image(layers, sample_settings(platform)));

@@ -107,8 +107,8 @@ TEST_CASE("a failure at any point leaves the old tag, whole blobs and no tempora
   io::TempDirectory directory;
   const auto at = directory.path() / "out";
   MemoryStore store;
-  const auto old_index = sample_index(store, gzip, {"amd64"});
-  const auto new_index = sample_index(store, zstd, three);
+  const auto old_index = sample_index(store, gzip, {"amd64"}, 10);
+  const auto new_index = sample_index(store, zstd, three, 10);
   int failures = 0;
   for (int n = 0;; ++n) {
     REQUIRE(n < 2000);
@@ -190,7 +190,7 @@ TEST_CASE("an OCI archive holds what the layout holds, and its bytes repeat", "[
 TEST_CASE("archives appear whole or not at all", "[image][write][fault]") {
   io::TempDirectory directory;
   MemoryStore store;
-  const auto index = sample_index(store, zstd, {"amd64"});
+  const auto index = sample_index(store, zstd, {"amd64"}, 10);
   const auto file = directory.path() / "image.tar";
   const bool docker = GENERATE(false, true);
   write_bytes(file, "what was there before");
