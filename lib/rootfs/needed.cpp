@@ -79,6 +79,7 @@ private:
   const Operation& op_;
   ClosureWalker walker_;
   std::optional<fs::RootPath> entrypoint_;
+  std::map<std::string, std::string> interpreters_; ///< packages of scripts' interpreters → why
 };
 
 std::optional<fs::RootPath> Finder::find_program(std::string_view name) const {
@@ -124,6 +125,9 @@ void Finder::add_program(const fs::RootPath& path, const fs::Reason& reason, uns
   const std::string head = head_of(*entry, max_shebang_bytes);
   if (!head.starts_with("#!")) {
     walker_.add_root(path, reason);
+    if (reason.rule == "interpreter" && path.filename() != "env" && !entry->package.empty()) {
+      interpreters_.try_emplace(entry->package, reason.detail + " of " + reason.from->to_string());
+    }
     return;
   }
   if (depth >= max_shebang_depth) {
@@ -283,29 +287,32 @@ void Finder::add_data() {
   }
 }
 
-/// The packages asked for, and those of their dependencies that are no libraries: an interpreter's
-/// modules are found by no ELF reader.
+/// The packages asked for, those of scripts' interpreters, and those of their dependencies that are
+/// no libraries: an interpreter's modules are found by no ELF reader.
 std::map<std::string, std::string> Finder::whole_packages() const {
-  std::map<std::string, std::string> whole; // name → why
-  std::vector<std::string> pending;
+  std::map<std::string, std::string> whole = interpreters_; // name → why
   for (const auto& name : root_.request.whole_packages) {
-    whole.emplace(name, "package " + name + " was asked for");
-    pending.push_back(name);
+    whole.insert_or_assign(name, "package " + name + " was asked for");
+  }
+  std::set<std::string> pending;
+  for (const auto& [name, why] : whole) {
+    pending.insert(name);
   }
   while (!pending.empty()) {
-    const std::string name = std::move(pending.back());
-    pending.pop_back();
+    const std::string name = pending.extract(pending.begin()).value();
     const Input* input = root_.find_package(name);
-    const auto depends = input == nullptr ? std::nullopt : input->file.control.find("Depends");
-    if (!depends) {
+    if (input == nullptr) {
       continue;
     }
-    for (const auto& alternatives : deb::parse_relations(*depends)) {
-      for (const auto& relation : alternatives) {
-        const Input* dependency = root_.find_package(relation.name);
-        if (dependency != nullptr && !dependency->file.metadata.contains("shlibs") &&
-            whole.emplace(relation.name, name + " depends on " + relation.name).second) {
-          pending.push_back(relation.name);
+    for (const char* field : {"Pre-Depends", "Depends"}) {
+      const auto depends = input->file.control.find(field);
+      for (const auto& alternatives : deb::parse_relations(depends.value_or(""))) {
+        for (const auto& relation : alternatives) {
+          const Input* dependency = root_.find_package(relation.name);
+          if (dependency != nullptr && !dependency->file.metadata.contains("shlibs") &&
+              whole.emplace(relation.name, name + " depends on " + relation.name).second) {
+            pending.insert(relation.name);
+          }
         }
       }
     }
@@ -314,21 +321,22 @@ std::map<std::string, std::string> Finder::whole_packages() const {
 }
 
 void Finder::add_whole_packages() {
-  const auto whole = whole_packages();
-  if (whole.empty()) {
-    return;
-  }
-  std::vector<std::pair<fs::RootPath, fs::Reason>> paths;
-  for (const auto& [path, entry] : root_.tree.entries()) {
-    const auto why = entry.package.empty() ? whole.end() : whole.find(entry.package);
-    if (why != whole.end() && !is_documentation(path.text())) {
-      paths.emplace_back(path, fs::Reason{"package", why->second});
+  std::map<std::string, std::string> done;
+  // A script of a whole package may bring an interpreter, whose package is whole too.
+  for (auto whole = whole_packages(); whole.size() != done.size(); whole = whole_packages()) {
+    std::vector<std::pair<fs::RootPath, fs::Reason>> paths;
+    for (const auto& [path, entry] : root_.tree.entries()) {
+      const auto why = entry.package.empty() ? whole.end() : whole.find(entry.package);
+      if (why != whole.end() && !done.contains(entry.package) && !is_documentation(path.text())) {
+        paths.emplace_back(path, fs::Reason{"package", why->second});
+      }
     }
-  }
-  for (const auto& [path, reason] : paths) {
-    op_.check();
-    root_.keep(path, reason);
-    follow_kept(path, reason);
+    for (const auto& [path, reason] : paths) {
+      op_.check();
+      root_.keep(path, reason);
+      follow_kept(path, reason);
+    }
+    done = std::move(whole);
   }
 }
 

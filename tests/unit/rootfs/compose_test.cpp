@@ -417,6 +417,32 @@ TEST_CASE("A script as entrypoint brings its interpreter", "[rootfs][compose]") 
   }
 }
 
+TEST_CASE("A script's interpreter comes with its modules", "[rootfs][compose]") {
+  const Sample sample;
+  auto request = sample.request();
+  request.packages.push_back(
+      PackageBuilder("snake")
+          .field("Pre-Depends", "snake-modules")
+          .file("usr/bin/snake3.13", program(sample.machine, {"libc.so.6"}), 0755)
+          .link("usr/bin/snake3", "snake3.13")
+          .copyright()
+          .build());
+  request.packages.push_back(PackageBuilder("snake-modules", "all")
+                                 .file("usr/lib/snake3.13/encodings.sn", "x")
+                                 .copyright()
+                                 .build());
+  request.packages.push_back(PackageBuilder("script")
+                                 .file("usr/bin/start", "#!/usr/bin/snake3 -I\n", 0755)
+                                 .copyright()
+                                 .build());
+  request.entrypoint = {"start"};
+  const auto composition = rootfs::compose(request, {});
+  REQUIRE(composition.tree.find(at("usr/lib/snake3.13/encodings.sn")) != nullptr);
+  CHECK(composition.tree.find(at("usr/lib/snake3.13/encodings.sn"))->reason->detail ==
+        "snake depends on snake-modules");
+  CHECK(composition.tree.find(at("usr/bin/snake3"))->reason->rule == "link");
+}
+
 TEST_CASE(
     "A whole package keeps everything but documentation, with dependencies that are no libraries",
     "[rootfs][compose]") {
