@@ -1,6 +1,7 @@
 #include "aipack/build/engine.hpp"
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include <sys/stat.h>
@@ -21,19 +22,31 @@ std::int64_t last_use(const stdfs::path& file) {
   return std::max<std::int64_t>(status.st_atim.tv_sec, status.st_mtim.tv_sec);
 }
 
-/// Calls `visit(kind, file, size)` for every regular file of the cache.
+/// The folders of the cache whose content can be had again. `releases` is not among them: it
+/// remembers the newest InRelease seen, against replays.
+constexpr std::array folders{"answers", "compositions", "indexes", "layers",  "packages",
+                             "partial", "solv",         "sources", "unpacked"};
+
+/// Calls `visit(kind, file, size)` for every regular file below one folder of the cache. Locks are
+/// not files to be counted: removing one would let two processes hold it.
 template <class Visit>
-void each_file(const stdfs::path& cache_dir, Visit&& visit) {
+void each_file_of(const stdfs::path& cache_dir, const std::string& kind, Visit&& visit) {
   std::error_code failed;
   for (auto it = stdfs::recursive_directory_iterator(
-           cache_dir, stdfs::directory_options::skip_permission_denied, failed);
+           cache_dir / kind, stdfs::directory_options::skip_permission_denied, failed);
        !failed && it != stdfs::recursive_directory_iterator(); it.increment(failed)) {
     std::error_code ignored;
-    if (!it->is_regular_file(ignored) || it->is_symlink(ignored)) {
-      continue;
+    if (it->is_regular_file(ignored) && !it->is_symlink(ignored) &&
+        it->path().extension() != ".lock") {
+      visit(kind, it->path(), it->file_size(ignored));
     }
-    const auto relative = it->path().lexically_relative(cache_dir);
-    visit(relative.begin()->string(), it->path(), it->file_size(ignored));
+  }
+}
+
+template <class Visit>
+void each_file(const stdfs::path& cache_dir, Visit&& visit) {
+  for (const auto* kind : folders) {
+    each_file_of(cache_dir, kind, visit);
   }
 }
 

@@ -20,6 +20,8 @@ namespace {
 
 /// Weights keep their layer when packages or SOURCE_DATE_EPOCH change, so their time is a constant.
 constexpr std::int64_t model_mtime = 0;
+/// By which the server knows a model, whatever the user's file was called.
+constexpr std::string_view model_extension = ".onnx";
 
 /// A composed root with what it was cut into.
 struct Root {
@@ -31,8 +33,7 @@ struct Root {
 std::vector<rootfs::Input> open_packages(Context& context, const ImagePlan& image,
                                          deb::PackageSource& packages, const Operation& op) {
   return map_each<rootfs::Input>(
-      image.choices, std::max(context.threads, 4U), op,
-      [&](const solve::Choice& choice, const Operation& inner) {
+      image.choices, context.threads, op, [&](const solve::Choice& choice, const Operation& inner) {
         const auto file = packages.fetch(choice.package, inner);
         return with_context(
             [&] {
@@ -56,9 +57,9 @@ std::int64_t newest_mtime(const std::vector<rootfs::Input>& packages) {
 }
 
 /// Names of the packages that the user asked for beside the runtime's.
-std::vector<std::string> requested_names(const BuildRequest& request, const ImagePlan& image) {
+std::vector<std::string> requested_names(const ImagePlan& image) {
   std::vector<std::string> names;
-  for (const auto& wanted : request.packages) {
+  for (const auto& wanted : image.requested) {
     for (const auto& choice : image.choices) {
       const auto& name = choice.package.name;
       const bool named =
@@ -84,6 +85,21 @@ rootfs::ExtraFile server_file(const Context& context, const ImagePlan& image, st
            .reason = fs::Reason{.rule = "entrypoint", .detail = "the image's server", .from = {}}}};
 }
 
+/// The user's files may not take the places of what aipack itself puts there.
+void refuse_own_paths(const std::vector<rootfs::ExtraFile>& files, const ImagePlan& image) {
+  const auto models = fs::RootPath::parse(image.runtime.models_directory);
+  for (const auto& file : files) {
+    const bool is_directory = file.entry.type == fs::FileType::directory;
+    if (file.path.to_string() == image.runtime.server_path ||
+        file.path.text() == rootfs::record_path || (file.path == models && !is_directory) ||
+        (file.path.is_within(models) && file.path.filename().ends_with(model_extension))) {
+      throw Error(ErrorCode::invalid_input,
+                  fmt::format("cannot add a file at '{}': aipack puts its own there",
+                              file.path.to_string()));
+    }
+  }
+}
+
 std::vector<std::string> entrypoint_of(const BuildRequest& request, const ImagePlan& image) {
   return request.entrypoint.empty() ? image.runtime.entrypoint : request.entrypoint;
 }
@@ -95,7 +111,7 @@ Root compose_root(Context& context, const Plan& plan, const ImagePlan& image,
                           .entrypoint = entrypoint_of(plan.request, image),
                           .dlopened = image.runtime.dlopened,
                           .data = image.runtime.data,
-                          .whole_packages = requested_names(plan.request, image),
+                          .whole_packages = requested_names(image),
                           .user = plan.request.user};
   request.epoch = plan.request.source_date_epoch.value_or(newest_mtime(request.packages));
   request.waived_scripts = plan.request.waived_scripts;
@@ -103,6 +119,7 @@ Root compose_root(Context& context, const Plan& plan, const ImagePlan& image,
     request.assumed.push_back(name);
   }
   request.extra = collect_user_files(plan.request.files, request.epoch, op);
+  refuse_own_paths(request.extra, image);
   if (!image.runtime.server.empty() && request.entrypoint.front() == image.runtime.server_path) {
     request.extra.push_back(server_file(context, image, request.epoch));
   }
@@ -191,12 +208,11 @@ fs::RootPath model_path(const std::string& models_directory, const PlannedModel&
   const auto directory = fs::RootPath::parse(models_directory);
   if (model.files.size() == 1) {
     // A model of one file stands under the name that it is served by.
-    return directory / (model.name + std::filesystem::path(file.path).extension().string());
+    return directory / (model.name + std::string(model_extension));
   }
   const bool is_main = &file == &model.files.front();
   const auto folder = directory / model.name;
-  return is_main ? folder / (model.name + std::filesystem::path(file.path).extension().string())
-                 : folder / file.path;
+  return folder / (is_main ? model.name + std::string(model_extension) : file.path);
 }
 
 PlatformReport describe_platform(Context& context, const Plan& plan, const ImagePlan& image,

@@ -115,7 +115,7 @@ oci::Digest composition_key(const Plan& plan, const ImagePlan& image, const Oper
                  {"server", image.server_digest ? image.server_digest->hex() : ""},
                  {"packages", std::move(packages)},
                  {"assumed", std::move(assumed)},
-                 {"whole", request.packages},
+                 {"whole", image.requested},
                  {"files", user_files_json(request, op)},
                  {"entrypoint", request.entrypoint},
                  {"user", request.user},
@@ -162,6 +162,20 @@ std::optional<PlatformLayers> find_composition(const Context& context, const oci
   } catch (const Error&) {
     return std::nullopt;
   }
+}
+
+bool drop_damaged_layers(const Context& context, const Operation& op) {
+  bool dropped = false;
+  std::error_code failed;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(context.layers.root() / "sha256", failed)) {
+    const auto named = oci::Digest::try_from_hex(entry.path().filename().string());
+    io::FileSource source(entry.path());
+    if (named && codec::sha256(source, op) != *named) {
+      dropped = std::filesystem::remove(entry.path(), failed) || dropped;
+    }
+  }
+  return dropped;
 }
 
 void remember_composition(const Context& context, const oci::Digest& key,

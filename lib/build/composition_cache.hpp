@@ -17,4 +17,8 @@ namespace aipack::build {
 void remember_composition(const Context& context, const oci::Digest& key,
                           const PlatformLayers& layers) noexcept;
 
+/// Removes every sealed layer in the cache whose bytes are not what its name says; true when there
+/// was one.
+[[nodiscard]] bool drop_damaged_layers(const Context& context, const Operation& op);
+
 } // namespace aipack::build

@@ -5,6 +5,7 @@
 #include "aipack/core/text.hpp"
 
 #include "composer.hpp"
+#include "composition_cache.hpp"
 #include "context.hpp"
 #include "labels.hpp"
 #include "planner.hpp"
@@ -18,6 +19,7 @@ namespace aipack::build {
 
 struct Engine::Impl {
   explicit Impl(EngineOptions options) : context(std::move(options)) {}
+  BuildReport build(const Plan& plan, const image::Location& destination, const Operation& op);
   Context context;
 };
 
@@ -142,7 +144,19 @@ image::Index Engine::compose(const Plan& plan, const Operation& op,
 
 BuildReport Engine::build(const Plan& plan, const image::Location& destination,
                           const Operation& op) const {
-  auto& context = impl_->context;
+  try {
+    return impl_->build(plan, destination, op);
+  } catch (const Error& error) {
+    // A layer in the cache may have been damaged since it was sealed: it goes, and is made again.
+    if (error.code() != ErrorCode::corrupt || !drop_damaged_layers(impl_->context, op)) {
+      throw;
+    }
+  }
+  return impl_->build(plan, destination, op);
+}
+
+BuildReport Engine::Impl::build(const Plan& plan, const image::Location& destination,
+                                const Operation& op) {
   std::vector<PlatformReport> reports;
   const auto finish = [&](const image::Index& index, image::WriteReport written) {
     return BuildReport{.reference = destination.to_string(),
@@ -152,9 +166,19 @@ BuildReport Engine::build(const Plan& plan, const image::Location& destination,
   };
   switch (destination.kind) {
   case image::Location::Kind::layout: {
-    auto layout = blob::Layout::create(destination.path);
-    const auto index = compose_index(context, plan, &layout.blobs(), reports, op);
-    return finish(index, image::write_layout(index, layout, destination.tag, context.threads, op));
+    std::error_code ignored;
+    const bool is_new = !std::filesystem::exists(destination.path, ignored);
+    try {
+      auto layout = blob::Layout::create(destination.path);
+      const auto index = compose_index(context, plan, &layout.blobs(), reports, op);
+      return finish(index,
+                    image::write_layout(index, layout, destination.tag, context.threads, op));
+    } catch (...) {
+      if (is_new) { // An empty layout is no result: it goes with what was put into it.
+        std::filesystem::remove_all(destination.path, ignored);
+      }
+      throw;
+    }
   }
   case image::Location::Kind::oci_archive: {
     const auto index = compose_index(context, plan, nullptr, reports, op);

@@ -69,6 +69,7 @@ Json to_json(const ImagePlan& image) {
   for (const auto& [name, requirer] : image.assumed) {
     json["assumed_installed"].push_back({{"name", name}, {"required_by", requirer}});
   }
+  json["requested"] = image.requested;
   if (!image.skipped.empty()) {
     json["skipped"] = image.skipped;
   }
@@ -185,6 +186,7 @@ ImagePlan read_image(const Reader& json, const deb::Mirrors& mirrors, std::strin
   });
   json.each("packages",
             [&](const Reader& package) { image.choices.push_back(read_choice(package, mirrors)); });
+  json.each("requested", [&](const Reader& item) { image.requested.push_back(item.own_text()); });
   if (json.has("skipped")) {
     json.each("skipped", [&](const Reader& item) { image.skipped.push_back(item.own_text()); });
   }

@@ -42,6 +42,19 @@ model::Model inspect_model(const std::filesystem::path& path, const BuildRequest
   return model;
 }
 
+/// A model's name is a file name in the image and a part of the server's URLs.
+void check_name(const std::string& name) {
+  constexpr std::size_t max_name_bytes = 200;
+  const bool usable = !name.empty() && name.size() <= max_name_bytes && name.front() != '.' &&
+                      name.find('/') == std::string::npos && is_utf8(name) &&
+                      std::ranges::none_of(name, [](char c) { return c >= 0 && c < ' '; });
+  if (!usable) {
+    throw Error(ErrorCode::invalid_input,
+                fmt::format("cannot serve a model under the name {}", quoted(name)))
+        .with_hint("choose a name without '/' that does not start with '.', with --model-name");
+  }
+}
+
 std::vector<model::Model> inspect_models(const BuildRequest& request, const Operation& op) {
   std::vector<model::Model> models;
   std::set<std::string> names;
@@ -50,6 +63,7 @@ std::vector<model::Model> inspect_models(const BuildRequest& request, const Oper
     if (request.models.size() == 1 && !request.model_name.empty()) {
       models.back().name = request.model_name;
     }
+    check_name(models.back().name);
     if (!names.insert(models.back().name).second) {
       throw Error(ErrorCode::invalid_input,
                   fmt::format("cannot build: two models are named {}", quoted(models.back().name)))
@@ -157,6 +171,7 @@ ImagePlan plan_platform(const Context& context, const BuildRequest& request,
   }
 
   image.skipped = index.skipped;
+  image.requested = request.packages;
 
   solve::Request wanted{.install = image.runtime.packages,
                         .assume_installed = image.runtime.assume_installed};
@@ -219,6 +234,26 @@ void check_models(const std::vector<PlannedModel>& models, const Lock& lock,
   }
 }
 
+/// What the request says beside the lock must not contradict it.
+void check_request(const BuildRequest& request, const Lock& lock, std::string_view name) {
+  const auto fail = [&](std::string_view what) {
+    throw Error(ErrorCode::invalid_input,
+                fmt::format("cannot use lock file {}: it pins {}", quoted(name), what))
+        .with_hint("leave the option away, or write the lock again with 'aipack plan -o'");
+  };
+  for (const auto& image : lock.images) {
+    if (!request.runtime.empty() && request.runtime != image.runtime.name) {
+      fail("another runtime than --runtime");
+    }
+    if (!request.suite.empty() && request.suite != image.runtime.suite) {
+      fail("another suite than --suite");
+    }
+    if (!request.packages.empty() && request.packages != image.requested) {
+      fail("other packages than --package");
+    }
+  }
+}
+
 } // namespace
 
 Plan make_locked_plan(Context& context, const BuildRequest& request, std::string_view lock_text,
@@ -229,6 +264,7 @@ Plan make_locked_plan(Context& context, const BuildRequest& request, std::string
             .images = {},
             .locked = true};
   check_models(plan.models, lock, name);
+  check_request(request, lock, name);
   for (const auto& platform : request.platforms) {
     const auto image = std::ranges::find(lock.images, platform, &ImagePlan::platform);
     if (image == lock.images.end()) {

@@ -1,6 +1,7 @@
 #include "runtime_json.hpp"
 
 #include "aipack/core/error.hpp"
+#include "aipack/fs/root_path.hpp"
 
 #include <fmt/format.h>
 
@@ -56,6 +57,17 @@ runtime::Runtime runtime_from_json(const Json& json, std::string_view name) {
   } catch (const Json::exception& error) {
     throw FormatError(std::string(name), std::nullopt,
                       fmt::format("bad runtime entry: {}", error.what()));
+  }
+  const auto is_absolute = [](const std::string& path) {
+    return path.starts_with('/') && fs::RootPath::try_parse(path).has_value();
+  };
+  const bool sound = !runtime.entrypoint.empty() && is_absolute(runtime.models_directory) &&
+                     (runtime.server_path.empty() || is_absolute(runtime.server_path)) &&
+                     (runtime.server.empty() || (!runtime.server.starts_with('/') &&
+                                                 fs::RootPath::try_parse(runtime.server)));
+  if (!sound) {
+    throw FormatError(std::string(name), std::nullopt,
+                      "bad runtime entry: a path or the entrypoint is missing or not normal");
   }
   return runtime;
 }

@@ -34,6 +34,10 @@ build::Settings settings_from(const py::dict& values) {
       take(settings.ignore_valid_until);
     } else if (key == "skip_incomplete_suites") {
       take(settings.skip_incomplete_suites);
+    } else if (key == "allow") {
+      take(settings.allow);
+    } else if (key == "waive_scripts") {
+      take(settings.waive_scripts);
     } else if (key == "packages") {
       take(settings.packages);
     } else if (key == "files") {

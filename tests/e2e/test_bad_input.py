@@ -230,3 +230,54 @@ def test_a_folder_that_is_no_layout_is_left_alone(aipack, tmp_path):
     result = aipack("build", MODEL, "-o", f"oci:{tmp_path}/mine", check=False)
     check_error(result, 2)
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["letter.txt"]
+
+
+def test_a_build_that_fails_while_composing_leaves_no_layout(aipack, tmp_path):
+    result = aipack("build", MODEL, "--entrypoint", "/usr/bin/no-such-program", "-o", f"oci:{tmp_path}/x.oci", check=False)
+    check_error(result, 3)
+    assert not (tmp_path / "x.oci").exists()
+
+
+def test_a_damaged_layer_in_the_cache_is_made_again(layout, cache, aipack, tmp_path):
+    _, report = layout
+    copy = tmp_path / "cache"
+    shutil.copytree(cache, copy)
+    for layer in (copy / "layers/sha256").iterdir():
+        data = bytearray(layer.read_bytes())
+        data[len(data) // 2] ^= 1
+        layer.chmod(0o644)
+        layer.write_bytes(data)
+    again = json.loads(aipack("build", MODEL, "--platform", "all", "-t", "digits:1", "-o", f"oci:{tmp_path}/x.oci", "--json",
+                              env={"AIPACK_CACHE_DIR": str(copy)}).stdout)
+    assert again["digest"] == report["digest"]
+
+
+def test_a_lock_that_was_tampered_with_or_is_contradicted_is_refused(aipack, tmp_path):
+    lock = tmp_path / "aipack.lock"
+    aipack("plan", MODEL, "-o", lock)
+    result = aipack("build", MODEL, "--locked", lock, "--package", "tzdata", "-o", f"oci:{tmp_path}/x.oci", check=False)
+    check_error(result, 2)
+    pinned = json.loads(lock.read_text())
+    pinned["images"][0]["runtime"]["entrypoint"] = []
+    lock.write_text(json.dumps(pinned))
+    check_error(aipack("build", MODEL, "--locked", lock, "-o", f"oci:{tmp_path}/x.oci", check=False), 5)
+
+
+@pytest.mark.parametrize("name", ["a/b", ".hidden", ""])
+def test_a_name_that_cannot_be_served_is_refused(name, aipack, tmp_path):
+    if not name:
+        (tmp_path / ".onnx").write_bytes(MODEL.read_bytes())
+        arguments = [tmp_path / ".onnx"]
+    else:
+        arguments = [MODEL, "--model-name", name]
+    check_error(aipack("build", *arguments, "-o", f"oci:{tmp_path}/x.oci", check=False), 2)
+
+
+def test_prune_removes_only_what_is_aipacks_own(aipack, tmp_path):
+    mine = tmp_path / "Documents/thesis.txt"
+    mine.parent.mkdir()
+    mine.write_text("years of work")
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages/x.deb").write_text("again")
+    aipack("cache", "prune", "--older-than", "0", "--cache-dir", tmp_path)
+    assert mine.exists() and not (tmp_path / "packages/x.deb").exists()

@@ -97,7 +97,7 @@ def test_source_date_epoch_is_the_time_of_the_image(aipack, tmp_path):
     assert result.returncode == 2 and "SOURCE_DATE_EPOCH" in result.stderr
 
 
-def test_a_lock_pins_everything_and_builds_offline(layout, aipack, tmp_path):
+def test_a_lock_pins_everything_and_builds_offline(layout, aipack, cache, tmp_path):
     _, report = layout
     lock = tmp_path / "aipack.lock"
     aipack("plan", MODEL, "--platform", "all", "-o", lock)
@@ -105,8 +105,11 @@ def test_a_lock_pins_everything_and_builds_offline(layout, aipack, tmp_path):
     for image in pinned["images"]:
         assert image["releases"] and all(release["in_release_digest"].startswith("sha256:") for release in image["releases"])
         assert image["packages"] and all(package["digest"].startswith("sha256:") for package in image["packages"])
+    # Nothing that was composed before: the packages themselves must come from the cache.
+    (tmp_path / "cache").mkdir()
+    seeded = seeded_cache(cache, tmp_path / "cache")
     locked = json.loads(aipack("build", MODEL, "--platform", "all", "-t", "digits:1", "--locked", lock, "--offline", "--mirror",
-                               "http://127.0.0.1:9/debian", "-o", f"oci:{tmp_path}/locked.oci", "--json").stdout)
+                               "http://127.0.0.1:9/debian", "-o", f"oci:{tmp_path}/locked.oci", "--json", env={"AIPACK_CACHE_DIR": str(seeded)}).stdout)
     assert locked["digest"] == report["digest"]
 
 

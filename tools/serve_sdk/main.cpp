@@ -51,6 +51,11 @@ deb::Mirrors mirrors() {
   return found;
 }
 
+bool skips_incomplete_suites() {
+  const char* value = std::getenv("AIPACK_SKIP_INCOMPLETE_SUITES"); // NOLINT(concurrency-mt-unsafe)
+  return value != nullptr && std::string_view(value) == "1";
+}
+
 /// The newest version of one package; what it depends on is solved for and not used, since only its
 /// headers are.
 deb::Package find_package(const deb::PackageIndex& index, std::string_view name,
@@ -104,8 +109,10 @@ void unpack_tarball(const stdfs::path& tarball, std::size_t strip, const stdfs::
 void fill(const stdfs::path& directory) {
   const Operation op;
   const auto transport = http::make_transport();
-  const auto source = deb::make_package_source(
-      *transport, {.cache_dir = directory / "cache", .verify = {.now = std::time(nullptr)}});
+  const auto source =
+      deb::make_package_source(*transport, {.cache_dir = directory / "cache",
+                                            .verify = {.now = std::time(nullptr)},
+                                            .skip_incomplete_suites = skips_incomplete_suites()});
   const auto sources = deb::sources_for(suite, mirrors());
   const auto index = source->snapshot(sources, oci::Platform::parse("linux/amd64"), op);
   for (const auto& wanted : packages) {

@@ -43,8 +43,9 @@ struct ImagePlan {
   std::vector<PinnedIndex> indexes;
   std::vector<solve::Choice> choices;
   std::vector<std::pair<std::string, std::string>> assumed; ///< package left out → who asked for it
-  std::vector<std::string> skipped{};                       ///< suites that were left out, and why
-  std::optional<oci::Digest> server_digest{};               ///< of the server program that is added
+  std::vector<std::string> requested{}; ///< relations asked for beside the runtime's, kept whole
+  std::vector<std::string> skipped{};   ///< suites that were left out, and why
+  std::optional<oci::Digest> server_digest{}; ///< of the server program that is added
   bool operator==(const ImagePlan&) const = default;
 };
 

@@ -144,7 +144,7 @@ class Engine:
             files: local files or folders to add, by their path in the image.
             lock: the text of a lock file; nothing that it does not pin is used.
             options: ``runtime``, ``suite``, ``mirror``, ``model_name``, ``compress``, ``user``, ``source_date_epoch``, ``ignore_valid_until``,
-                ``skip_incomplete_suites``.
+                ``skip_incomplete_suites``, ``allow``, ``waive_scripts``, ``entrypoint`` (the last three lists of strings).
 
         Raises:
             UnsupportedError: no runtime can serve the model.

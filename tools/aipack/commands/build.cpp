@@ -34,6 +34,10 @@ LocalName local_name(const std::string& tag, const build::Plan& plan) {
     return {build::default_image_name(plan.models), "latest"};
   }
   const auto reference = oci::Reference::parse(tag);
+  if (reference.digest()) {
+    throw Error(ErrorCode::invalid_input,
+                fmt::format("cannot use tag {}: a digest cannot be chosen", quoted(tag)));
+  }
   const auto& repository = reference.repository();
   return {repository.substr(repository.rfind('/') + 1),
           reference.tag().empty() ? "latest" : reference.tag()};

@@ -6,6 +6,7 @@
 #include "render/json.hpp"
 #include "render/table.hpp"
 
+#include <chrono>
 #include <map>
 #include <memory>
 
@@ -76,6 +77,7 @@ std::string render(const build::PlatformReport& platform, unsigned verbose) {
 }
 
 int run_plan(Session& session, const Options& options) {
+  const auto began = std::chrono::steady_clock::now();
   const auto request = options.request.request(options.request.settings());
   const auto engine = session.engine();
   const auto op = session.operation();
@@ -86,7 +88,11 @@ int run_plan(Session& session, const Options& options) {
                               io::Durability::synced);
   }
   if (session.json) {
-    print(to_json(report));
+    auto record = to_json(report);
+    record["reference"] = nullptr; // nothing was written
+    record["seconds"] =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+    print(record);
     return 0;
   }
   if (!session.quiet) {

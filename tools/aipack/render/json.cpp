@@ -1,6 +1,9 @@
 #include "render/json.hpp"
 
+#include "aipack/codec/sha256.hpp"
 #include "aipack/core/overloaded.hpp"
+
+#include "commands/commands.hpp"
 
 #include <fmt/format.h>
 
@@ -41,8 +44,8 @@ Json layer_json(const build::LayerReport& layer) {
           {"title", layer.title},
           {"diff_id", optional_digest(layer.diff_id)},
           {"digest", optional_digest(layer.digest)},
-          {"media_type", layer.media_type},
-          {"size_bytes", layer.size_bytes},
+          {"media_type", layer.digest ? Json(layer.media_type) : Json(nullptr)},
+          {"size_bytes", layer.digest ? Json(layer.size_bytes) : Json(nullptr)},
           {"uncompressed_bytes", layer.uncompressed_bytes},
           {"files", layer.files}};
 }
@@ -80,7 +83,12 @@ Json to_json(const Error& error) {
 Json to_json(const model::Model& model, const std::vector<build::RuntimeVerdict>& verdicts) {
   Json files = Json::array();
   for (const auto& file : model.files) {
-    files.push_back({{"path", file.path}, {"size_bytes", file.size_bytes}});
+    Json digest = nullptr; // of a large file: its layer's digest says it, once it is built
+    if (file.size_bytes <= build::max_digested_bytes) {
+      io::FileSource source(file.source);
+      digest = codec::sha256(source, {}).to_string();
+    }
+    files.push_back({{"path", file.path}, {"size_bytes", file.size_bytes}, {"digest", digest}});
   }
   Json opsets = Json::array();
   for (const auto& opset : model.opsets) {
@@ -166,7 +174,8 @@ Json to_json(const build::PlatformReport& report) {
           {"notes", report.notes},
           {"layers", std::move(layers)},
           {"image_bytes", report.image_bytes},
-          {"image_bytes_compressed", report.image_bytes_compressed}};
+          {"image_bytes_compressed",
+           report.digest ? Json(report.image_bytes_compressed) : Json(nullptr)}};
 }
 
 Json to_json(const build::PlanReport& report) {
@@ -252,7 +261,7 @@ Json to_json(const std::vector<build::CacheUsage>& usage) {
 void print(const Json& record) {
   // Names inside models are the user's bytes: what is not UTF-8 is replaced, never a failure of the
   // report.
-  fmt::print("{}\n", record.dump(-1, ' ', false, Json::error_handler_t::replace));
+  print_text(record.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 } // namespace aipack::cli
