@@ -261,7 +261,8 @@ private:
           .with_hint("the mirror is behind or replays old files: use another one; "
                      "--ignore-valid-until waives the check");
     }
-    next.date = release.date;
+    // A waived check must not lower what later runs compare with.
+    next.date = std::max(release.date, state ? state->date : release.date);
     if (!state || next != *state) {
       io::write_file_atomically(state_path(source), io::as_bytes(next.to_string()));
     }
@@ -393,9 +394,9 @@ private:
         fetch_indexes(std::span(&index, 1), result.releases, sources, op);
         available.push_back(index);
       } catch (const Error& error) {
-        const bool mirror_is_behind =
-            error.code() == ErrorCode::corrupt || error.code() == ErrorCode::not_found ||
-            (options_.offline && error.code() == ErrorCode::unavailable);
+        const bool mirror_is_behind = error.code() == ErrorCode::corrupt ||
+                                      error.code() == ErrorCode::not_found ||
+                                      (options_.offline && error.code() == ErrorCode::unavailable);
         if (!mirror_is_behind || index.source == sources.front()) {
           throw;
         }

@@ -133,9 +133,13 @@ void write_accounts(Root& root) {
   root.generate_file("etc/passwd", join(users), {"generated", "rule 16: accounts"}, "base-passwd");
   root.generate_file("etc/group", join(groups), {"generated", "rule 16: accounts"}, "base-passwd");
   root.generate_directory("home/nonroot", 0700, {"generated", "rule 16: home of the image's user"});
-  fs::FileEntry& home = *root.tree.find(fs::RootPath::parse("home/nonroot"));
-  home.uid = nonroot_id;
-  home.gid = nonroot_id;
+  fs::FileEntry* home = root.tree.find(root.canonical(fs::RootPath::parse("home/nonroot")));
+  if (home == nullptr || home->type != fs::FileType::directory) {
+    throw Error(ErrorCode::invalid_input,
+                "cannot make the home of the image's user: '/home/nonroot' is not a directory");
+  }
+  home->uid = nonroot_id;
+  home->gid = nonroot_id;
 }
 
 } // namespace aipack::rootfs

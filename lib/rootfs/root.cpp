@@ -50,24 +50,43 @@ bool Root::is_kept(const fs::RootPath& path) const {
   return entry != nullptr && entry->reason.has_value();
 }
 
+namespace {
+
+/// True where the user put a file of their own: it wins over what would be generated.
+bool is_the_users(const fs::FileTree& tree, const fs::RootPath& path) {
+  const fs::FileEntry* entry = tree.find(path);
+  return entry != nullptr && entry->package.empty() && entry->reason &&
+         entry->reason->rule == "file" && entry->type != fs::FileType::directory;
+}
+
+} // namespace
+
 void Root::generate_file(std::string_view path, std::string text, const fs::Reason& reason,
                          std::string_view package) {
-  tree.put(canonical(fs::RootPath::parse(path)), {.type = fs::FileType::regular,
-                                                  .mode = 0644,
-                                                  .mtime = request.epoch,
-                                                  .content = fs::memory_content(std::move(text)),
-                                                  .package = owner(package),
-                                                  .reason = reason});
+  const fs::RootPath at = canonical(fs::RootPath::parse(path));
+  if (is_the_users(tree, at)) {
+    return;
+  }
+  tree.put(at, {.type = fs::FileType::regular,
+                .mode = 0644,
+                .mtime = request.epoch,
+                .content = fs::memory_content(std::move(text)),
+                .package = owner(package),
+                .reason = reason});
 }
 
 void Root::generate_link(std::string_view path, std::string target, const fs::Reason& reason,
                          std::string_view package) {
-  tree.put(canonical(fs::RootPath::parse(path)), {.type = fs::FileType::symlink,
-                                                  .mode = 0777,
-                                                  .mtime = request.epoch,
-                                                  .link_target = std::move(target),
-                                                  .package = owner(package),
-                                                  .reason = reason});
+  const fs::RootPath at = canonical(fs::RootPath::parse(path));
+  if (is_the_users(tree, at)) {
+    return;
+  }
+  tree.put(at, {.type = fs::FileType::symlink,
+                .mode = 0777,
+                .mtime = request.epoch,
+                .link_target = std::move(target),
+                .package = owner(package),
+                .reason = reason});
 }
 
 void Root::generate_directory(std::string_view path, std::uint32_t mode, const fs::Reason& reason,

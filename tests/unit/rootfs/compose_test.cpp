@@ -63,6 +63,29 @@ TEST_CASE("Only what the entrypoint reaches is kept, on every architecture", "[r
         "its content is in /etc/nsswitch.conf");
 }
 
+TEST_CASE("A file of the user's wins over one that would be generated", "[rootfs][compose]") {
+  const Sample sample;
+  auto request = sample.request();
+  const auto content = fs::memory_content("mine\n");
+  request.extra.push_back(
+      {at("etc/ssl/certs/ca-certificates.crt"),
+       {.content = content, .reason = fs::Reason{.rule = "file", .detail = ""}}});
+  request.extra.push_back(
+      {at("etc/passwd"), {.content = content, .reason = fs::Reason{.rule = "file", .detail = ""}}});
+  const auto composition = rootfs::compose(request, {});
+  CHECK(composition.tree.find(at("etc/passwd"))->content == content);
+  CHECK(composition.tree.find(at("etc/ssl/certs/ca-certificates.crt"))->content == content);
+}
+
+TEST_CASE("A home that is no directory is refused", "[rootfs][compose]") {
+  const Sample sample;
+  auto request = sample.request();
+  request.extra.push_back(
+      {at("home/nonroot"),
+       {.content = fs::memory_content("x"), .reason = fs::Reason{.rule = "file", .detail = ""}}});
+  CHECK_THROWS_AS(rootfs::compose(request, {}), Error);
+}
+
 TEST_CASE("Every entry has a reason, every other file of a package is dropped with one",
           "[rootfs][compose]") {
   const Sample sample;
