@@ -153,8 +153,7 @@ def test_ctrl_c_ends_a_stalled_download_at_once(mirror, tmp_path):
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
     assert time.monotonic() - began < 10
-    assert not (tmp_path / "x.oci").exists() or not (tmp_path / "x.oci/index.json").exists() or \
-        json.loads((tmp_path / "x.oci/index.json").read_text())["manifests"] == []
+    assert not (tmp_path / "x.oci").exists()
 
 
 def test_a_closed_port_is_reported_as_unavailable(aipack, tmp_path):
