@@ -1,0 +1,15 @@
+#include "aipack/registry/error.hpp"
+
+#include <algorithm>
+
+namespace aipack::registry {
+
+RegistryError::RegistryError(ErrorCode code, std::string message, Answer answer)
+    : Error(code, std::move(message)), answer_(std::move(answer)) {}
+
+bool RegistryError::has(std::string_view fault_code) const noexcept {
+  return std::ranges::any_of(answer_.faults,
+                             [&](const Fault& fault) { return fault.code == fault_code; });
+}
+
+} // namespace aipack::registry
