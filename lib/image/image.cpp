@@ -3,14 +3,15 @@
 #include "aipack/core/error.hpp"
 #include "aipack/image/annotation.hpp"
 
+#include "descriptors.hpp"
+
 #include <algorithm>
 
 #include <fmt/format.h>
 
 namespace aipack::image {
-namespace {
 
-oci::Descriptor annotated(const Layer& layer) {
+oci::Descriptor annotated_descriptor(const Layer& layer) {
   auto descriptor = layer.blob->descriptor();
   descriptor.annotations[std::string(annotation::layer_purpose)] = to_string(layer.purpose);
   descriptor.annotations[std::string(annotation::layer_files)] = fmt::to_string(layer.file_count);
@@ -19,6 +20,8 @@ oci::Descriptor annotated(const Layer& layer) {
   }
   return descriptor;
 }
+
+namespace {
 
 oci::Config make_config(const std::vector<Layer>& layers, const ImageSettings& settings) {
   oci::Config config;
@@ -56,7 +59,7 @@ Image make_image(std::vector<Layer> layers, const ImageSettings& settings) {
 
   oci::Manifest manifest{.config = config.descriptor()};
   for (const auto& layer : layers) {
-    manifest.layers.push_back(annotated(layer));
+    manifest.layers.push_back(annotated_descriptor(layer));
   }
   manifest.annotations = settings.annotations;
   return Image{settings.platform, oci::seal(std::move(manifest)), std::move(config),

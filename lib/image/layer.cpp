@@ -146,7 +146,7 @@ std::shared_ptr<const blob::DerivedBlob> hash_recipe(const WeightsRecipe& weight
 }
 
 std::shared_ptr<const blob::DerivedBlob> weights_blob(const WeightsRecipe& weights,
-                                                      blob::DirectoryStore* into,
+                                                      blob::BlobPlacer* into,
                                                       blob::DigestCache* cache,
                                                       const Operation& op) {
   const bool cacheable = cache != nullptr && !weights.extents.empty();
@@ -228,7 +228,7 @@ Layer seal(const LayerPlan& plan, blob::BlobStore& store, const SealOptions& opt
                diff_id,      tar.tar_bytes(), plan.file_count()};
 }
 
-Layer seal_weights(const LayerPlan& plan, blob::DirectoryStore* into, const SealOptions& options,
+Layer seal_weights(const LayerPlan& plan, blob::BlobPlacer* into, const SealOptions& options,
                    const Operation& op) {
   const auto weights = make_recipe(plan);
   auto blob = weights_blob(weights, into, options.digest_cache, op);

@@ -81,11 +81,21 @@ private:
 /// How a blob reached a directory.
 enum class Placement { present, linked, cloned, copied };
 
+/// Where blobs are brought by the cheapest way: a directory, a registry.
+struct AIPACK_API BlobPlacer {
+  virtual ~BlobPlacer() = default;
+  /// A blob whose digest is known. Its bytes are read only when the place needs them.
+  virtual Placement place(const BlobSource& blob, const Operation& op) = 0;
+  /// What a recipe makes: sent on and hashed in the same pass, one read of each byte.
+  virtual std::shared_ptr<const DerivedBlob>
+  place_hashing(std::string_view media_type, const Recipe& recipe, const Operation& op) = 0;
+};
+
 /// Blobs as files `<root>/sha256/<hex>`: the `blobs/` of an OCI layout, and aipack's own cache. A
 /// blob appears whole or not at all, and is never replaced. A blob of the right size counts as
 /// present; its bytes are verified whenever it is read. Threads and processes: any number may write
 /// the same or different blobs side by side.
-class AIPACK_API DirectoryStore final : public BlobStore {
+class AIPACK_API DirectoryStore final : public BlobStore, public BlobPlacer {
 public:
   /// Creates `root` when it is missing.
   explicit DirectoryStore(std::filesystem::path root,
@@ -102,12 +112,12 @@ public:
   /// digest was computed from the same unchanged files, so it is not hashed a second time: the
   /// identity of each file is checked before and after. Memory: at most 32 MiB of buffers. Large
   /// blobs are read and written by two helper threads, which end before the call does.
-  Placement place(const BlobSource& blob, const Operation& op);
+  Placement place(const BlobSource& blob, const Operation& op) override;
 
   /// Streams a recipe into the store and hashes it in the same pass (one read of each byte, at most
   /// one write, none with reflinks): the time of the SHA-256 alone where the disk keeps up.
-  std::shared_ptr<const DerivedBlob> place_hashing(std::string_view media_type,
-                                                   const Recipe& recipe, const Operation& op);
+  std::shared_ptr<const DerivedBlob>
+  place_hashing(std::string_view media_type, const Recipe& recipe, const Operation& op) override;
 
   [[nodiscard]] std::filesystem::path path_of(const oci::Digest& digest) const;
   [[nodiscard]] const std::filesystem::path& root() const noexcept { return root_; }

@@ -3,11 +3,14 @@
 #include "aipack/blob/layout.hpp"
 #include "aipack/core/export.hpp"
 #include "aipack/image/layer.hpp"
+#include "aipack/image/reader.hpp"
 #include "aipack/oci/document.hpp"
 #include "aipack/oci/reference.hpp"
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +53,26 @@ struct Index {
 [[nodiscard]] AIPACK_API Image make_image(std::vector<Layer> layers, const ImageSettings& settings);
 /// Pure: images in platform order (amd64, arm64, riscv64).
 [[nodiscard]] AIPACK_API Index make_index(std::vector<Image> images, oci::Annotations annotations);
+
+/// What is put on top of an image that others made.
+struct Extension {
+  std::vector<Layer> layers;           ///< above the base's, in order
+  std::optional<std::int64_t> created; ///< seconds since the epoch; empty: the base's
+  std::optional<std::string> user;     ///< replaces the base's
+  /// Replaces the base's entrypoint and, as a Dockerfile's does, drops its arguments.
+  std::optional<std::vector<std::string>> entrypoint;
+  std::vector<std::string> env;              ///< "NAME=value": replaces a variable of that name
+  std::map<std::string, std::string> labels; ///< joined with the base's; these win
+  oci::Annotations annotations;              ///< of the manifest; the base's describe the base
+};
+/// overlay2 stops at 128 lower directories, Docker at 125 layers.
+inline constexpr std::size_t max_extended_layers = 125;
+
+/// Pure: `base` with more layers. Its config is kept word for word but for what the extension says,
+/// unknown fields included; its layers are referred to, not opened, and come out of `base.layers`.
+/// Docker's media types become OCI's, for the same bytes. Throws Error{unsupported} for layers that
+/// may not be distributed or are no image layers, Error{invalid_input} beyond max_extended_layers.
+[[nodiscard]] AIPACK_API Image extend_image(const StoredImage& base, Extension extension);
 
 /// What a write did, in bytes of blobs (an archive: of the whole file).
 struct WriteReport {

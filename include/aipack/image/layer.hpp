@@ -58,8 +58,8 @@ struct SealOptions {
 /// The layer of one weights file: plain tar, the payload at a multiple of 4096 bytes (PAX comment
 /// filler), as a recipe over the model file, which is hashed but not copied. Parents of the path
 /// are part of the layer. Every extent of the plan must be an fs::FileExtent. With `into` the bytes
-/// go to that store in the same pass (reflink, or written once straight from the file).
-[[nodiscard]] AIPACK_API Layer seal_weights(const LayerPlan& plan, blob::DirectoryStore* into,
+/// go there in the same pass (reflink, written once straight from the file, or sent).
+[[nodiscard]] AIPACK_API Layer seal_weights(const LayerPlan& plan, blob::BlobPlacer* into,
                                             const SealOptions& options, const Operation& op);
 
 } // namespace aipack::image

@@ -1,6 +1,6 @@
 #include "aipack/registry/error.hpp"
 
-#include "catch.hpp"
+#include "support/catch.hpp"
 
 using namespace aipack;
 
