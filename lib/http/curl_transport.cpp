@@ -1,6 +1,7 @@
 #include "aipack/core/text.hpp"
 #include "aipack/http/http.hpp"
 
+#include "curl_handles.hpp"
 #include "file_transport.hpp"
 
 #include <algorithm>
@@ -18,25 +19,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct EasyDeleter {
-  void operator()(CURL* handle) const noexcept { curl_easy_cleanup(handle); }
-};
-struct MultiDeleter {
-  void operator()(CURLM* handle) const noexcept { curl_multi_cleanup(handle); }
-};
-struct UrlDeleter {
-  void operator()(CURLU* url) const noexcept { curl_url_cleanup(url); }
-};
-struct ListDeleter {
-  void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
-};
-struct TextDeleter {
-  void operator()(char* text) const noexcept { curl_free(text); }
-};
-using UrlPtr = std::unique_ptr<CURLU, UrlDeleter>;
-using ListPtr = std::unique_ptr<curl_slist, ListDeleter>;
-using TextPtr = std::unique_ptr<char, TextDeleter>;
-
 bool same_text(std::string_view a, std::string_view b) noexcept {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
     const auto lower = [](char c) {
@@ -49,68 +31,27 @@ bool same_text(std::string_view a, std::string_view b) noexcept {
 // --- URLs
 // -------------------------------------------------------------------------------------------------------------------------
 
-/// Scheme, host and port: what credentials and connections belong to.
-struct Origin {
-  std::string scheme;
-  std::string host;
-  std::string port;
-  bool operator==(const Origin&) const = default;
-};
-
-std::string part_of(CURLU* url, CURLUPart part, unsigned flags = 0) {
-  char* raw = nullptr;
-  if (curl_url_get(url, part, &raw, flags) != CURLUE_OK) {
-    return {};
-  }
-  const TextPtr text(raw);
-  return text.get();
-}
-
-UrlPtr parse_url(const std::string& text) {
-  UrlPtr url(curl_url());
-  if (!url || curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) {
-    throw Error(ErrorCode::invalid_input,
-                fmt::format("cannot fetch {}: not a URL", aipack::quoted(redacted_url(text))));
-  }
-  return url;
-}
-
-Origin origin_of(const std::string& text) {
-  const UrlPtr url = parse_url(text);
-  Origin origin{part_of(url.get(), CURLUPART_SCHEME), part_of(url.get(), CURLUPART_HOST),
-                part_of(url.get(), CURLUPART_PORT, CURLU_DEFAULT_PORT)};
-  if (origin.scheme != "http" && origin.scheme != "https") {
-    throw Error(ErrorCode::invalid_input,
-                fmt::format("cannot fetch {}: only http, https and file URLs are supported",
-                            aipack::quoted(redacted_url(text))));
-  }
-  return origin;
-}
-
 bool is_redirect(int status) noexcept {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
 /// Where a redirect leads. Throws for a place where no redirect may lead.
 std::string redirect_target(const std::string& from, const std::string& location) {
-  const UrlPtr url = parse_url(from);
   const auto refuse = [&](std::string_view why) {
     return Error(ErrorCode::unavailable, fmt::format("cannot fetch {}: it redirects to {}, {}",
                                                      aipack::quoted(redacted_url(from)),
                                                      aipack::quoted(redacted_url(location)), why));
   };
-  const std::string old_scheme = part_of(url.get(), CURLUPART_SCHEME);
-  if (curl_url_set(url.get(), CURLUPART_URL, location.c_str(), 0) != CURLUE_OK) {
-    throw refuse("which is not a URL");
+  std::string to;
+  try {
+    to = resolve_url(from, location);
+  } catch (const Error&) {
+    throw refuse("which is neither an http nor an https URL");
   }
-  const std::string scheme = part_of(url.get(), CURLUPART_SCHEME);
-  if (scheme != "https" && scheme != "http") {
-    throw refuse("which is neither http nor https");
-  }
-  if (old_scheme == "https" && scheme == "http") {
+  if (origin_of(from).is_secure() && !origin_of(to).is_secure()) {
     throw refuse("from https to http");
   }
-  return part_of(url.get(), CURLUPART_URL);
+  return to;
 }
 
 // --- connections
@@ -141,11 +82,11 @@ public:
 
   [[nodiscard]] CURL* easy() const noexcept { return easy_.get(); }
   [[nodiscard]] CURLM* multi() const noexcept { return multi_.get(); }
-  Origin last_origin{};
+  std::optional<Origin> last_origin{};
 
 private:
-  std::unique_ptr<CURLM, MultiDeleter> multi_;
-  std::unique_ptr<CURL, EasyDeleter> easy_;
+  MultiPtr multi_;
+  EasyPtr easy_;
 };
 
 /// Idle lines. Never more than there were requests at once, and never more than `max_idle`.
@@ -190,8 +131,8 @@ private:
 
 /// State that libcurl's callbacks share. No exception crosses libcurl: it is kept in `failure` and
 /// rethrown afterwards.
-struct Exchange {
-  Exchange(const Request& request_, const Operation& op_, CURL* easy_)
+struct Transfer {
+  Transfer(const Request& request_, const Operation& op_, CURL* easy_)
       : request(request_), op(op_), easy(easy_) {}
 
   const Request& request;
@@ -277,7 +218,7 @@ struct Exchange {
 };
 
 std::size_t header_callback(char* data, std::size_t size, std::size_t count, void* user) noexcept {
-  auto& exchange = *static_cast<Exchange*>(user);
+  auto& exchange = *static_cast<Transfer*>(user);
   return exchange.guarded([&] {
     return exchange.on_header({data, size * count});
   })
@@ -286,7 +227,7 @@ std::size_t header_callback(char* data, std::size_t size, std::size_t count, voi
 }
 
 std::size_t body_callback(char* data, std::size_t size, std::size_t count, void* user) noexcept {
-  auto& exchange = *static_cast<Exchange*>(user);
+  auto& exchange = *static_cast<Transfer*>(user);
   return exchange.guarded([&] {
     return exchange.on_body({data, size * count});
   })
@@ -295,7 +236,7 @@ std::size_t body_callback(char* data, std::size_t size, std::size_t count, void*
 }
 
 std::size_t upload_callback(char* into, std::size_t size, std::size_t count, void* user) noexcept {
-  auto& exchange = *static_cast<Exchange*>(user);
+  auto& exchange = *static_cast<Transfer*>(user);
   std::size_t done = 0;
   const bool good = exchange.guarded([&] {
     if (!exchange.upload) {
@@ -304,7 +245,7 @@ std::size_t upload_callback(char* into, std::size_t size, std::size_t count, voi
     }
     done = exchange.upload->read({reinterpret_cast<std::byte*>(into), size * count});
     exchange.upload_at += done;
-    if (exchange.upload_at > exchange.request.body_bytes) {
+    if (exchange.upload_at > exchange.request.body_bytes.value_or(UINT64_MAX)) {
       throw Error(ErrorCode::internal, "cannot send request body: longer than announced");
     }
     return true;
@@ -314,7 +255,7 @@ std::size_t upload_callback(char* into, std::size_t size, std::size_t count, voi
 
 /// libcurl rewinds a body when a reused connection turns out to be closed.
 int seek_callback(void* user, curl_off_t offset, int origin) noexcept {
-  auto& exchange = *static_cast<Exchange*>(user);
+  auto& exchange = *static_cast<Transfer*>(user);
   if (offset != 0 || origin != SEEK_SET) {
     return CURL_SEEKFUNC_CANTSEEK;
   }
@@ -409,7 +350,7 @@ private:
 
   Response run(Line& line, const Request& request, const Operation& op) {
     CURL* easy = line.easy();
-    Exchange exchange(request, op, easy);
+    Transfer exchange(request, op, easy);
     std::array<char, CURL_ERROR_SIZE> detail{};
     const ListPtr headers = header_list(request);
     curl_easy_reset(easy);
@@ -457,7 +398,7 @@ private:
     return list;
   }
 
-  void configure(CURL* easy, const Request& request, Exchange& exchange, curl_slist* headers,
+  void configure(CURL* easy, const Request& request, Transfer& exchange, curl_slist* headers,
                  char* detail) {
     set(easy, CURLOPT_ERRORBUFFER, detail);
     set(easy, CURLOPT_NOSIGNAL, 1L);
@@ -472,16 +413,13 @@ private:
     set(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     set(easy, CURLOPT_BUFFERSIZE, static_cast<long>(io::copy_buffer_bytes));
     set(easy, CURLOPT_UPLOAD_BUFFERSIZE, static_cast<long>(io::copy_buffer_bytes));
-    if (!options_.ca_file.empty()) {
-      set(easy, CURLOPT_CAINFO, options_.ca_file.c_str());
-    }
     set(easy, CURLOPT_HEADERFUNCTION, &header_callback);
     set(easy, CURLOPT_HEADERDATA, &exchange);
     set(easy, CURLOPT_WRITEFUNCTION, &body_callback);
     set(easy, CURLOPT_WRITEDATA, &exchange);
     if (request.body) {
       set(easy, CURLOPT_UPLOAD, 1L);
-      set(easy, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.body_bytes));
+      set(easy, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.body_bytes.value_or(0)));
       set(easy, CURLOPT_READFUNCTION, &upload_callback);
       set(easy, CURLOPT_READDATA, &exchange);
       set(easy, CURLOPT_SEEKFUNCTION, &seek_callback);
@@ -500,7 +438,7 @@ private:
   }
 
   /// Runs the transfer to its end, its stall or the wish to stop.
-  static CURLcode transfer(Line& line, Exchange& exchange) {
+  static CURLcode transfer(Line& line, Transfer& exchange) {
     struct Attached {
       Attached(CURLM* multi, CURL* easy) : multi_(multi), easy_(easy) {
         curl_multi_add_handle(multi, easy);
