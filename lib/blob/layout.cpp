@@ -115,7 +115,58 @@ std::string names_in(const oci::Index& index) {
   return text.empty() ? "it has no tags" : "its tags are " + text;
 }
 
+/// Signatures and other artifacts stand beside the image that they are about.
+bool is_artifact(const oci::Descriptor& entry) {
+  return !entry.artifact_type.empty() || attachment_subject(name_of(entry)).has_value();
+}
+
 } // namespace
+
+std::optional<oci::Digest> attachment_subject(std::string_view tag) {
+  constexpr std::string_view prefix = "sha256-";
+  constexpr std::size_t hex_digits = 64;
+  if (!tag.starts_with(prefix)) {
+    return std::nullopt;
+  }
+  const auto suffix = tag.substr(std::min(tag.size(), prefix.size() + hex_digits));
+  if (suffix != ".sig" && suffix != ".att" && suffix != ".sbom") {
+    return std::nullopt;
+  }
+  return oci::Digest::try_from_hex(tag.substr(prefix.size(), hex_digits));
+}
+
+const oci::Descriptor& choose_entry(const oci::Index& index, std::string_view tag,
+                                    std::string_view where) {
+  const auto& entries = index.manifests;
+  const std::string place(where);
+  if (!tag.empty()) {
+    const auto found = std::find_if(entries.begin(), entries.end(),
+                                    [&](const auto& entry) { return name_of(entry) == tag; });
+    if (found != entries.end()) {
+      return *found;
+    }
+    throw Error(ErrorCode::not_found,
+                "cannot find tag " + quote(tag) + " in " + place + ": " + names_in(index));
+  }
+  std::vector<const oci::Descriptor*> images;
+  for (const oci::Descriptor& entry : entries) {
+    if (!is_artifact(entry)) {
+      images.push_back(&entry);
+    }
+  }
+  const auto same = [&](const oci::Descriptor* image) {
+    return image->digest == images.front()->digest;
+  };
+  if (!images.empty() && std::all_of(images.begin(), images.end(), same)) {
+    return *images.front();
+  }
+  if (images.empty()) {
+    throw Error(ErrorCode::not_found, "cannot find an image in " + place + ": it is empty");
+  }
+  throw Error(ErrorCode::not_found, "cannot choose an image in " + place + ": it holds " +
+                                        std::to_string(images.size()) + ", " + names_in(index))
+      .with_hint("name one behind a ':', as in 'oci:DIR:TAG'");
+}
 
 Layout::Layout(std::filesystem::path directory, io::Durability durability)
     : directory_(std::move(directory)), durability_(durability),
@@ -178,38 +229,7 @@ oci::Sealed<oci::Index> Layout::index() const {
 
 oci::Descriptor Layout::resolve(std::string_view tag) const {
   const auto sealed = index();
-  const auto& entries = sealed->manifests;
-  if (!tag.empty()) {
-    const auto found = std::find_if(entries.begin(), entries.end(),
-                                    [&](const auto& entry) { return name_of(entry) == tag; });
-    if (found != entries.end()) {
-      return *found;
-    }
-    throw Error(ErrorCode::not_found, "cannot find tag " + quote(tag) + " in layout " +
-                                          quote(directory_.string()) + ": " +
-                                          names_in(sealed.value()));
-  }
-  // Signatures and other artifacts stand beside the image that they are about.
-  std::vector<const oci::Descriptor*> images;
-  for (const oci::Descriptor& entry : entries) {
-    if (entry.artifact_type.empty()) {
-      images.push_back(&entry);
-    }
-  }
-  const auto same = [&](const oci::Descriptor* image) {
-    return image->digest == images.front()->digest;
-  };
-  if (!images.empty() && std::all_of(images.begin(), images.end(), same)) {
-    return *images.front();
-  }
-  if (images.empty()) {
-    throw Error(ErrorCode::not_found,
-                "cannot find an image in layout " + quote(directory_.string()) + ": it is empty");
-  }
-  throw Error(ErrorCode::not_found,
-              "cannot choose an image in layout " + quote(directory_.string()) + ": it holds " +
-                  std::to_string(images.size()) + ", " + names_in(sealed.value()))
-      .with_hint("name one as 'oci:DIR:TAG'");
+  return choose_entry(sealed.value(), tag, "layout " + quote(directory_.string()));
 }
 
 bool Layout::tag(const oci::Descriptor& descriptor, std::string_view tag, const Operation& op) {

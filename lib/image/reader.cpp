@@ -1,20 +1,11 @@
 #include "aipack/image/reader.hpp"
 
-#include "aipack/blob/layout.hpp"
-#include "aipack/codec/compression.hpp"
-#include "aipack/codec/sha256.hpp"
-#include "aipack/core/checked.hpp"
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
 #include "aipack/image/annotation.hpp"
 #include "aipack/oci/media_type.hpp"
 
-#include "archive_index.hpp"
-#include "docker_archive.hpp"
-
 #include <algorithm>
-#include <functional>
-#include <memory>
 
 #include <fmt/format.h>
 
@@ -22,9 +13,6 @@ namespace aipack::image {
 namespace {
 
 constexpr std::string_view created_by_prefix = "aipack: ";
-
-/// Gives the blob of a descriptor, or null.
-using FindBlob = std::function<blob::BlobPtr(const oci::Descriptor&)>;
 
 std::string read_document(const blob::BlobSource& blob, std::uint64_t limit,
                           std::string_view what) {
@@ -199,158 +187,23 @@ private:
   std::size_t visited_ = 0;
 };
 
-std::string tag_of(const oci::Descriptor& descriptor) {
-  const auto found = descriptor.annotations.find(std::string(annotation::ref_name));
-  return found == descriptor.annotations.end() ? std::string() : found->second;
-}
-
-/// As blob::Layout::resolve does for a directory.
-oci::Descriptor resolve_tag(const oci::Index& index, const std::string& tag,
-                            const std::string& name) {
-  if (tag.empty() && index.manifests.size() == 1) {
-    return index.manifests.front();
-  }
-  std::string tags;
-  for (const auto& descriptor : index.manifests) {
-    const auto known = tag_of(descriptor);
-    if (!tag.empty() && known == tag) {
-      return descriptor;
-    }
-    if (!known.empty()) {
-      tags += (tags.empty() ? "" : ", ") + quoted(known);
-    }
-  }
-  const auto wanted = tag.empty() ? std::string("the only image") : quoted(tag);
-  throw Error(ErrorCode::not_found, fmt::format("cannot find {} in {}: its tags are {}", wanted,
-                                                quoted(name), tags.empty() ? "none" : tags));
-}
-
-oci::Descriptor open_layout(const Location& location, FindBlob& find) {
-  const auto layout = std::make_shared<const blob::Layout>(blob::Layout::open(location.path));
-  find = [layout](const oci::Descriptor& descriptor) { return layout->blobs().find(descriptor); };
-  return layout->resolve(location.tag);
-}
-
-oci::Descriptor open_oci_archive(const Location& location, const ReadLimits& limits,
-                                 const Operation& op, FindBlob& find) {
-  const auto archive = std::make_shared<const ArchiveIndex>(location.path, limits.tar, op);
-  find = [archive](const oci::Descriptor& descriptor) -> blob::BlobPtr {
-    const auto* place =
-        archive->find(fs::RootPath::parse("blobs/sha256/" + descriptor.digest.hex()));
-    return place != nullptr ? archive->blob(descriptor, *place) : nullptr;
-  };
-  const auto name = fmt::format("index.json of {}", quoted(archive->name()));
-  const auto index = oci::parse_index(
-      archive->text(fs::RootPath::parse("index.json"), oci::max_manifest_bytes), name);
-  return resolve_tag(index.value(), location.tag, archive->name());
-}
-
-std::string_view layer_media_type(codec::Encoding encoding, const std::string& name) {
-  switch (encoding) {
-  case codec::Encoding::plain:
-    return oci::media_type::layer_tar;
-  case codec::Encoding::gzip:
-    return oci::media_type::layer_tar_gzip;
-  case codec::Encoding::zstd:
-    return oci::media_type::layer_tar_zstd;
-  case codec::Encoding::xz:
-  case codec::Encoding::bzip2:
-  case codec::Encoding::lzma:
-    break;
-  }
-  throw Error(
-      ErrorCode::unsupported,
-      fmt::format("cannot read {}: no image format has layers with its compression", quoted(name)));
-}
-
-/// The descriptor of a layer of a docker archive, which has none: a plain layer's digest is its
-/// diff ID, another's is computed.
-oci::Descriptor describe_docker_layer(const ArchiveIndex& archive, const MemberPlace& place,
-                                      const oci::Digest& diff_id, const std::string& path,
-                                      const Operation& op) {
-  std::array<std::byte, 8> head{};
-  const auto count = place.size_bytes == 0 ? 0 : archive.open(place)->read(head);
-  const auto encoding = codec::detect_encoding(std::span(head).first(count));
-  const auto media_type = std::string(layer_media_type(encoding, path));
-  const auto digest =
-      encoding == codec::Encoding::plain ? diff_id : codec::sha256(*archive.open(place), op);
-  return {media_type, digest, place.size_bytes};
-}
-
-const MemberPlace& get_member(const ArchiveIndex& archive, const std::string& path) {
-  const auto parsed = fs::RootPath::try_parse(path);
-  const auto* place = parsed ? archive.find(*parsed) : nullptr;
-  if (place == nullptr) {
-    throw FormatError(archive.name(), std::nullopt,
-                      fmt::format("its manifest names {}, which is missing", quoted(path)));
-  }
-  return *place;
-}
-
-StoredImage open_docker_archive(const Location& location, const ReadLimits& limits,
-                                const Operation& op) {
-  const ArchiveIndex archive(location.path, limits.tar, op);
-  const auto name = fmt::format("manifest.json of {}", quoted(archive.name()));
-  const auto images = parse_docker_manifest(
-      archive.text(fs::RootPath::parse("manifest.json"), oci::max_manifest_bytes), name);
-  const auto& chosen = choose_docker_image(images, location.tag, archive.name());
-
-  const auto config_name = fmt::format("the config of {}", quoted(archive.name()));
-  const auto config_source = archive.open(get_member(archive, chosen.config));
-  auto config = oci::parse_config(io::read_text(*config_source, oci::max_config_bytes, config_name),
-                                  config_name);
-  if (chosen.layers.size() != config->diff_ids.size() || chosen.layers.size() > limits.max_layers) {
-    throw FormatError(archive.name(), std::nullopt,
-                      fmt::format("it has {} layers and {} diff IDs", chosen.layers.size(),
-                                  config->diff_ids.size()));
-  }
-  std::map<oci::Digest, blob::BlobPtr> blobs;
-  oci::Manifest manifest{.config = {std::string(oci::media_type::config),
-                                    config.descriptor().digest, config.descriptor().size_bytes}};
-  for (std::size_t i = 0; i < chosen.layers.size(); ++i) {
-    const auto& place = get_member(archive, chosen.layers[i]);
-    auto descriptor =
-        describe_docker_layer(archive, place, config->diff_ids[i], chosen.layers[i], op);
-    blobs[descriptor.digest] = archive.blob(descriptor, place);
-    manifest.layers.push_back(std::move(descriptor));
-  }
-  const auto find = [&](const oci::Descriptor& descriptor) { return blobs.at(descriptor.digest); };
-  return make_stored(archive.name(), oci::seal(std::move(manifest)), std::move(config),
-                     std::nullopt, find, limits);
-}
-
 } // namespace
+
+ImageSource ImageSource::open(std::string name, const oci::Descriptor& root, const FindBlob& find,
+                              const Operation& op, const ReadLimits& limits) {
+  Resolver resolver(name, find, limits, op);
+  resolver.visit(root);
+  ImageSource source(std::move(name), root);
+  source.index_ = std::move(resolver.index);
+  source.images_ = std::move(resolver.images);
+  source.absent_ = std::move(resolver.absent);
+  return source;
+}
 
 ImageSource ImageSource::open(const Location& location, const Operation& op,
                               const ReadLimits& limits) {
-  FindBlob find;
-  const auto name = location.to_string();
-  const auto from_descriptor = [&](const oci::Descriptor& descriptor) {
-    Resolver resolver(name, find, limits, op);
-    resolver.visit(descriptor);
-    ImageSource source(name, descriptor);
-    source.index_ = std::move(resolver.index);
-    source.images_ = std::move(resolver.images);
-    source.absent_ = std::move(resolver.absent);
-    return source;
-  };
-  switch (location.kind) {
-  case Location::Kind::layout:
-    return from_descriptor(open_layout(location, find));
-  case Location::Kind::oci_archive:
-    return from_descriptor(open_oci_archive(location, limits, op, find));
-  case Location::Kind::docker_archive: {
-    auto image = open_docker_archive(location, limits, op);
-    ImageSource source(name, image.manifest.descriptor());
-    source.images_.push_back(std::move(image));
-    return source;
-  }
-  case Location::Kind::registry:
-    break;
-  }
-  throw Error(ErrorCode::unsupported,
-              fmt::format("cannot open {}: registries are not in this version", quoted(name)))
-      .with_hint("copy the image to a layout first, for example with 'skopeo copy --all'");
+  const auto storage = open_storage(location, op, limits);
+  return open(location.to_string(), storage.root, storage.find, op, limits);
 }
 
 const StoredImage& ImageSource::image(const std::optional<oci::Platform>& platform) const {

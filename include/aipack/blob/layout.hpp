@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,16 @@ namespace aipack::blob {
 
 /// The annotation that names an entry of index.json. Source: OCI image-spec 1.1, annotations.md.
 inline constexpr std::string_view ref_name_annotation = "org.opencontainers.image.ref.name";
+
+/// What cosign before version 3 attaches by name: the manifest that "sha256-<hex>.sig", ".att" and
+/// ".sbom" are about. Empty for other tags.
+[[nodiscard]] AIPACK_API std::optional<oci::Digest> attachment_subject(std::string_view tag);
+
+/// The entry of an index.json that has this tag; with an empty one its only image, beside which
+/// signatures and other artifacts may stand. `where` is what errors call the place, "layout 'x'".
+/// Throws Error{not_found} with the tags that exist.
+[[nodiscard]] AIPACK_API const oci::Descriptor&
+choose_entry(const oci::Index& index, std::string_view tag, std::string_view where);
 
 /// An OCI image layout on disk. Source: OCI image-spec 1.1, image-layout.md.
 /// Threads and processes: any number may add blobs and tags side by side.

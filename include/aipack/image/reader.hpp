@@ -9,6 +9,7 @@
 #include "aipack/oci/document.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -25,6 +26,20 @@ struct ReadLimits {
 };
 /// An index may refer to an index; deeper than this is refused.
 inline constexpr unsigned max_index_depth = 4;
+
+/// Gives the blob of a descriptor, or null when the place does not hold it.
+using FindBlob = std::function<blob::BlobPtr(const oci::Descriptor&)>;
+
+/// A layout or an archive, whatever its form: where to begin, and everything by digest.
+struct Storage {
+  oci::Descriptor root;                 ///< what the location's tag names
+  std::vector<oci::Descriptor> entries; ///< of index.json: images, signatures and other artifacts
+  FindBlob find;
+};
+/// A docker archive holds no manifest: one is made from its content. Throws Error{not_found} (with
+/// the tags that exist), Error{corrupt}, Error{unsupported} for a registry.
+[[nodiscard]] AIPACK_API Storage open_storage(const Location& location, const Operation& op,
+                                              const ReadLimits& limits = {});
 
 /// A layer of an image that was read back.
 struct StoredLayer {
@@ -57,6 +72,11 @@ public:
   /// Throws Error{not_found} (with the tags that exist), Error{corrupt}, Error{unsupported} for a
   /// registry.
   [[nodiscard]] static ImageSource open(const Location& location, const Operation& op,
+                                        const ReadLimits& limits = {});
+
+  /// From anywhere: `root` and what it names come from `find`; `name` is what errors call it.
+  [[nodiscard]] static ImageSource open(std::string name, const oci::Descriptor& root,
+                                        const FindBlob& find, const Operation& op,
                                         const ReadLimits& limits = {});
 
   /// Of the index, or of the only manifest. A docker archive holds neither: there the manifest is

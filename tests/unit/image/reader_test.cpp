@@ -138,14 +138,15 @@ TEST_CASE("a wrong tag is answered with the tags that exist", "[image][reader]")
                     ContainsSubstring("'digits:v1'"));
 }
 
-TEST_CASE("a registry is refused when it is opened, not when it is named", "[image][reader]") {
+TEST_CASE("a registry is refused as a file when it is opened, not when it is named",
+          "[image][reader]") {
   const auto location = Location::parse("r.example/team/digits:v1");
   try {
     static_cast<void>(ImageSource::open(location, {}));
     FAIL("opened");
   } catch (const Error& error) {
     CHECK(error.code() == ErrorCode::unsupported);
-    CHECK_THAT(error.what(), ContainsSubstring("not in this version"));
+    CHECK_THAT(error.what(), ContainsSubstring("it is in a registry"));
   }
 }
 
