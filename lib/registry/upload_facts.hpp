@@ -12,7 +12,6 @@ struct UploadFacts {
   Ability single = Ability::unknown; ///< one PUT with the whole body
   Ability stream = Ability::unknown; ///< one PATCH with the whole body, then an empty PUT
   Ability chunks = Ability::unknown; ///< PATCHes with Content-Range
-  Ability resume = Ability::unknown; ///< an upload session survives a broken transfer
   bool ranges_lie = false;           ///< Range of an answer to PATCH is not what is stored
   std::uint64_t chunk_bytes = 0;     ///< a size that was not refused; 0: not known
   bool operator==(const UploadFacts&) const = default;
