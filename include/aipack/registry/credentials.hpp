@@ -61,8 +61,9 @@ using Environment = std::function<const char*(const char* name)>;
 struct CredentialFilesOptions {
   /// `--authfile`: asked before all others, and written by store(); it must exist to be read.
   std::filesystem::path auth_file{};
-  Environment environment{};    ///< null: no variable is set
-  std::filesystem::path home{}; ///< the user's; empty: no files there
+  Environment environment{};             ///< null: no variable is set
+  std::filesystem::path home{};          ///< the user's; empty: no files there
+  std::filesystem::path run_dir{"/run"}; ///< where runtime files of users are
   /// A helper may wait for a person at a key ring's prompt.
   std::chrono::milliseconds helper_timeout{60'000};
   /// Told why a source was passed over: the helper that `credsStore` names is not installed or
@@ -78,7 +79,8 @@ struct CredentialFilesOptions {
 ///    AIPACK_REGISTRY_PASSWORD, or AIPACK_REGISTRY_TOKEN (a bearer token). Without AIPACK_REGISTRY
 ///    the others are refused: a password without an address would go to whoever asks first.
 /// 3. $REGISTRY_AUTH_FILE, which must exist when it is set
-/// 4. $XDG_RUNTIME_DIR/containers/auth.json (podman)
+/// 4. $XDG_RUNTIME_DIR/containers/auth.json (podman), without it /run/containers/UID/auth.json and
+///    /run/user/UID/containers/auth.json
 /// 5. $XDG_CONFIG_HOME/containers/auth.json, without it ~/.config/containers/auth.json
 /// 6. $DOCKER_CONFIG/config.json, without it ~/.docker/config.json
 /// 7. ~/.dockercfg
