@@ -128,17 +128,34 @@ std::string quoted(std::string_view text) {
 
 std::string redacted_url(std::string_view url) {
   url = url.substr(0, url.find_first_of("?#"));
-  const auto scheme_end = url.find("://");
-  const std::size_t begin = scheme_end == std::string_view::npos ? 0 : scheme_end + 3;
+  if (url.substr(0, 5) == "file:") {
+    return std::string(url); // nobody logs in to a disk
+  }
+  // The authority begins behind "scheme:" and its slashes, of which careless parsers take any
+  // number, in both directions; behind the slashes alone in a relative reference.
+  const std::size_t colon = url.find_first_of(":/\\");
+  const std::size_t slashes = colon < url.size() && url[colon] == ':' ? colon + 1 : 0;
+  std::size_t begin = std::min(url.find_first_not_of("/\\", slashes), url.size());
+  if (begin < slashes + (slashes == 0 ? 2 : 1)) {
+    begin = 0;
+  }
   const std::size_t end = std::min(url.find('/', begin), url.size());
-  const auto authority = url.substr(begin, end - begin);
+  auto authority = url.substr(begin, end - begin);
   const auto at = authority.rfind('@');
   // RFC 3986, section 3.2: userinfo ends at the "@". Without a scheme only "user:password@" is
   // taken for one.
   const bool has_user = at != std::string_view::npos &&
                         (begin != 0 || authority.substr(0, at).find(':') != std::string_view::npos);
   std::string out(url.substr(0, begin));
-  out += has_user ? authority.substr(at + 1) : authority;
+  if (has_user) {
+    authority.remove_prefix(at + 1);
+  } else if (const auto port = authority.rfind(':');
+             begin != 0 && port != std::string_view::npos && authority.back() != ']' &&
+             port + 1 < authority.size() && !parse_decimal(authority.substr(port + 1))) {
+    // No port: half of a password that has a "/", "?" or "#" in it.
+    return out + std::string(authority.substr(0, port));
+  }
+  out += authority;
   out += url.substr(end);
   return out;
 }
