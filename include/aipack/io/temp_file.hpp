@@ -57,14 +57,23 @@ private:
   std::filesystem::path path_;
 };
 
-/// An exclusive lock between processes, held until destruction; waits, asking `op` four times a
-/// second.
+/// An exclusive lock between processes and threads, held until destruction; waits, asking `op` at
+/// least four times a second.
 class AIPACK_API FileLock {
 public:
-  FileLock(const std::filesystem::path& path, const Operation& op);
+  /// What becomes of the lock file when the lock ends. `remove` suits locks of which there are many
+  /// (one per download); all who lock the file must say so.
+  enum class Afterwards { keep, remove };
+  FileLock(std::filesystem::path path, const Operation& op,
+           Afterwards afterwards = Afterwards::keep);
+  ~FileLock();
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
 
 private:
+  std::filesystem::path path_;
   File file_;
+  Afterwards afterwards_;
 };
 
 } // namespace aipack::io

@@ -210,6 +210,28 @@ TEST_CASE("a FileLock is held by one at a time", "[io][file_lock]") {
   CHECK(names_in(directory.path()) == std::set<std::string>{"lock"});
 }
 
+TEST_CASE("a FileLock whose file goes with it is held by one at a time", "[io][file_lock]") {
+  const io::TempDirectory directory;
+  const auto path = directory.path() / "lock";
+  std::atomic<int> inside{0};
+  std::atomic<int> most{0};
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 4; ++i) {
+      threads.emplace_back([&] {
+        for (int round = 0; round < 50; ++round) {
+          const io::FileLock lock(path, {}, io::FileLock::Afterwards::remove);
+          most = std::max(most.load(), ++inside);
+          std::this_thread::yield();
+          --inside;
+        }
+      });
+    }
+  }
+  CHECK(most == 1);
+  CHECK(names_in(directory.path()).empty());
+}
+
 TEST_CASE("waiting for a FileLock ends when the caller asks", "[io][file_lock]") {
   const io::TempDirectory directory;
   const io::FileLock held(directory.path() / "lock", {});
