@@ -1,0 +1,236 @@
+#include "releases.hpp"
+
+#include "aipack/core/checked.hpp"
+#include "aipack/core/for_each.hpp"
+#include "aipack/core/text.hpp"
+#include "aipack/io/temp_file.hpp"
+
+#include "release.hpp"
+#include "source.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace aipack::deb {
+namespace {
+
+/// A snapshot of the next platform within this time sees the same releases without asking again:
+/// one build, one state of the archive.
+constexpr std::chrono::seconds release_reuse{60};
+
+} // namespace
+
+/// The last verified InRelease of a source. One file, so that its parts cannot come apart: a line
+/// of JSON, then the InRelease file byte by byte.
+struct ReleaseState {
+  std::string in_release;
+  std::string etag{};
+  std::string last_modified{};
+  std::int64_t date = 0; ///< of the release: an older one is a replay
+  std::string keyring{}; ///< digest of the keyring that it was verified with
+  std::vector<std::string> signed_by{};
+  std::int64_t good_until = 0;
+  std::uint64_t text_offset =
+      0; ///< the signed text within in_release, when it stands there as it is
+  std::uint64_t text_bytes = 0;
+  bool operator==(const ReleaseState&) const = default;
+
+  [[nodiscard]] std::string to_string() const {
+    const nlohmann::json head{{"version", 1},
+                              {"digest", oci::Digest::of(in_release).to_string()},
+                              {"etag", etag},
+                              {"last_modified", last_modified},
+                              {"date", date},
+                              {"keyring", keyring},
+                              {"signed_by", signed_by},
+                              {"good_until", good_until},
+                              {"text_offset", text_offset},
+                              {"text_bytes", text_bytes}};
+    return head.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n" + in_release;
+  }
+
+  /// Empty for a file that is broken in any way: then it is as if there were none.
+  static std::optional<ReleaseState> parse(std::string_view text) {
+    const std::size_t end = text.find('\n');
+    if (end == std::string_view::npos) {
+      return std::nullopt;
+    }
+    try {
+      const auto head = nlohmann::json::parse(text.substr(0, end));
+      ReleaseState state{.in_release = std::string(text.substr(end + 1)),
+                         .etag = head.at("etag").get<std::string>(),
+                         .last_modified = head.at("last_modified").get<std::string>(),
+                         .date = head.at("date").get<std::int64_t>(),
+                         .keyring = head.at("keyring").get<std::string>(),
+                         .signed_by = head.at("signed_by").get<std::vector<std::string>>(),
+                         .good_until = head.at("good_until").get<std::int64_t>(),
+                         .text_offset = head.at("text_offset").get<std::uint64_t>(),
+                         .text_bytes = head.at("text_bytes").get<std::uint64_t>()};
+      const auto text_end = try_add(state.text_offset, state.text_bytes);
+      if (head.at("version") != 1 ||
+          head.at("digest") != oci::Digest::of(state.in_release).to_string() || !text_end ||
+          *text_end > state.in_release.size()) {
+        return std::nullopt;
+      }
+      return state;
+    } catch (const nlohmann::json::exception&) {
+      return std::nullopt;
+    }
+  }
+};
+
+/// What one source's releases went through in this object. The mutex makes parallel snapshots wait
+/// for one download.
+struct Releases::Slot {
+  std::mutex mutex{};
+  std::optional<Release> release{};
+  std::chrono::steady_clock::time_point at{};
+};
+
+Releases::Releases(http::HttpTransport& transport, const ArchiveOptions& options)
+    : transport_(transport), options_(options) {}
+Releases::~Releases() = default;
+
+std::vector<Release> Releases::newest(std::span<const Source> sources, const Operation& op) {
+  return map_each<Release>(
+      sources, options_.concurrency, op,
+      [&](const Source& source, const Operation& inner) { return release_of(source, inner); });
+}
+
+Release Releases::release_of(const Source& source, const Operation& op) {
+  std::shared_ptr<Slot> slot;
+  {
+    const std::lock_guard lock(mutex_);
+    auto& place = slots_[source.mirror + " " + source.suite];
+    if (!place) {
+      place = std::make_shared<Slot>();
+    }
+    slot = place;
+  }
+  const std::lock_guard lock(slot->mutex);
+  op.check();
+  if (!slot->release || std::chrono::steady_clock::now() - slot->at > release_reuse) {
+    slot->release = with_context([&] { return current_release(source, op); },
+                                 fmt::format("while reading suite {}", display(source)));
+    slot->at = std::chrono::steady_clock::now();
+  }
+  return *slot->release;
+}
+
+std::filesystem::path Releases::state_path(const Source& source) const {
+  const std::string key = fmt::format("{}\n{}", source.mirror, source.suite);
+  return options_.cache_dir / "releases" / oci::Digest::of(key).hex().substr(0, 32);
+}
+
+std::optional<ReleaseState> Releases::read_state(const Source& source) const {
+  const auto path = state_path(source);
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    return std::nullopt;
+  }
+  return ReleaseState::parse(
+      io::read_text_file(path, max_release_bytes + (std::uint64_t{64} << 10)));
+}
+
+Release Releases::current_release(const Source& source, const Operation& op) {
+  const auto state = read_state(source);
+  if (options_.offline && !state) {
+    throw missing_offline("read suite " + display(source));
+  }
+  ReleaseState next = options_.offline ? *state : newest_state(source, state, op);
+  const Release release = verified_release(source, next);
+  if (state && release.date < state->date && !options_.verify.ignore_valid_until) {
+    throw Error(ErrorCode::corrupt,
+                fmt::format("cannot use InRelease of {}: the mirror serves the one of {}, older "
+                            "than that of {} seen before",
+                            display(source), to_date_text(release.date), to_date_text(state->date)))
+        .with_hint("the mirror is behind or replays old files: use another one; "
+                   "--ignore-valid-until waives the check");
+  }
+  // A waived check must not lower what later runs compare with.
+  next.date = std::max(release.date, state ? state->date : release.date);
+  if (!state || next != *state) {
+    io::write_file_atomically(state_path(source), io::as_bytes(next.to_string()));
+  }
+  return release;
+}
+
+/// What the mirror has now, not verified yet.
+ReleaseState Releases::newest_state(const Source& source, const std::optional<ReleaseState>& state,
+                                    const Operation& op) {
+  const http::Response response = request_in_release(source, state, op);
+  if (response.status == 304 && state) {
+    return *state;
+  }
+  if (response.status != 200) {
+    throw http::status_error("fetch", response);
+  }
+  // The same bytes, served again by a mirror without validators, keep what is known about them.
+  ReleaseState next = state && state->in_release == response.body
+                          ? *state
+                          : ReleaseState{.in_release = response.body};
+  next.etag = response.header("ETag").value_or("");
+  next.last_modified = response.header("Last-Modified").value_or("");
+  return next;
+}
+
+http::Response Releases::request_in_release(const Source& source,
+                                            const std::optional<ReleaseState>& state,
+                                            const Operation& op) {
+  http::Request request;
+  request.url = url_below(source, fmt::format("dists/{}/InRelease", source.suite));
+  request.max_body_bytes = max_release_bytes;
+  // A proxy must ask its origin: yesterday's InRelease names indexes that are gone.
+  request.headers.push_back({"Cache-Control", "max-age=0"});
+  if (state && !state->etag.empty()) {
+    request.headers.push_back({"If-None-Match", state->etag});
+  }
+  if (state && !state->last_modified.empty()) {
+    request.headers.push_back({"If-Modified-Since", state->last_modified});
+  }
+  const Activity activity(op, fmt::format("fetch InRelease of {}", source.suite));
+  return http::perform_with_retries(transport_, request, activity.child(), options_.retry);
+}
+
+/// Verifies the signature, unless this very file was verified with this very keyring before and no
+/// key expired since; reads the release and checks suite and dates every time. `state` learns what
+/// the verification found.
+Release Releases::verified_release(const Source& source, ReleaseState& state) {
+  const std::string name = fmt::format("InRelease of {}", display(source));
+  const auto keyring = this->keyring();
+  std::string text;
+  if (state.keyring == keyring->digest().to_string() && options_.verify.now < state.good_until &&
+      state.text_bytes > 0) {
+    text = state.in_release.substr(static_cast<std::size_t>(state.text_offset),
+                                   static_cast<std::size_t>(state.text_bytes));
+  } else {
+    SignedText signed_text = keyring->verify(state.in_release, name, options_.verify.now);
+    text = std::move(signed_text.text);
+    state.keyring = keyring->digest().to_string();
+    state.signed_by = std::move(signed_text.signed_by);
+    state.good_until = signed_text.good_until;
+    // Without dash escapes the signed text is a part of the file, and the next run can take it from
+    // there.
+    const std::size_t offset = state.in_release.find(text);
+    state.text_offset = offset == std::string::npos ? 0 : offset;
+    state.text_bytes = offset == std::string::npos ? 0 : text.size();
+  }
+  Release release = parse_release(text, source.suite);
+  release.digest = oci::Digest::of(state.in_release);
+  release.signed_by = state.signed_by;
+  check_release(release, options_.verify);
+  return release;
+}
+
+std::shared_ptr<Keyring> Releases::keyring() {
+  const std::lock_guard lock(mutex_);
+  if (!keyring_) {
+    keyring_ = Keyring::open(options_.verify.keyrings);
+  }
+  return keyring_;
+}
+
+} // namespace aipack::deb

@@ -1,0 +1,47 @@
+#pragma once
+
+#include "aipack/deb/archive.hpp"
+
+#include "keyring.hpp"
+
+#include <map>
+#include <mutex>
+#include <vector>
+
+namespace aipack::deb {
+
+struct ReleaseState;
+
+/// The newest verified release of each source: revalidated with its mirror, and never older than
+/// one seen before. Threads: any; calls for one source share one request.
+class Releases {
+public:
+  Releases(http::HttpTransport& transport, const ArchiveOptions& options);
+  ~Releases();
+
+  /// One for each source, in their order. Throws as PackageSource::snapshot().
+  [[nodiscard]] std::vector<Release> newest(std::span<const Source> sources, const Operation& op);
+
+private:
+  struct Slot;
+
+  Release release_of(const Source& source, const Operation& op);
+  Release current_release(const Source& source, const Operation& op);
+  [[nodiscard]] std::filesystem::path state_path(const Source& source) const;
+  [[nodiscard]] std::optional<ReleaseState> read_state(const Source& source) const;
+  [[nodiscard]] ReleaseState
+  newest_state(const Source& source, const std::optional<ReleaseState>& state, const Operation& op);
+  [[nodiscard]] http::Response request_in_release(const Source& source,
+                                                  const std::optional<ReleaseState>& state,
+                                                  const Operation& op);
+  Release verified_release(const Source& source, ReleaseState& state);
+  std::shared_ptr<Keyring> keyring();
+
+  http::HttpTransport& transport_;
+  const ArchiveOptions& options_;
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Slot>> slots_;
+  std::shared_ptr<Keyring> keyring_;
+};
+
+} // namespace aipack::deb

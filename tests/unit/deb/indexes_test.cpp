@@ -1,0 +1,111 @@
+#include "archive_fixture.hpp"
+
+#include <algorithm>
+
+using namespace aipack;
+using namespace aipack::archive_test;
+
+TEST_CASE("a tampered index is corrupt and leaves nothing behind", "[deb][indexes][tamper]") {
+  Fixture fixture;
+  const std::string path = fixture.path_of_index();
+  const std::string plain_path = "/debian/dists/trixie/main/binary-amd64/Packages.xz";
+  const std::string good = fixture.site.get(path);
+  std::string bad;
+  SECTION("one bit") {
+    bad = flipped(good, good.size() / 2);
+  }
+  SECTION("longer") {
+    bad = good + "x";
+  }
+  SECTION("shorter") {
+    bad = good.substr(0, good.size() - 4);
+  }
+  SECTION("another index") {
+    bad = fixture.site.get(fixture.path_of_index("arm64"));
+  }
+  fixture.site.put(path, bad);
+  fixture.site.put(plain_path, bad);
+  CHECK(fixture.snapshot_error().code() == ErrorCode::corrupt);
+  CHECK(fixture.cached("indexes").empty());
+  for (const auto& name : fixture.cached("partial")) {
+    CHECK_THAT(name, ContainsSubstring(".lock"));
+  }
+  // One good copy is enough: what counts is the digest.
+  fixture.site.put(plain_path, good);
+  CHECK(fixture.snapshot().indexes.size() == 1);
+}
+
+TEST_CASE("an index comes from its twin of another architecture, when its own place is stale",
+          "[deb][indexes]") {
+  Fixture fixture;
+  TestArchive archive = hello_archive();
+  archive.packages = {archive.packages.back()}; // architecture "all": the indexes are the same
+  fixture.publish(archive);
+  const std::string packed = test::xz(archive.indexes().at("main/binary-amd64/Packages"));
+  fixture.site.erase("/debian/dists/trixie/main/binary-amd64/by-hash/SHA256/" +
+                     oci::Digest::of(packed).hex());
+  fixture.site.put("/debian/dists/trixie/main/binary-amd64/Packages.xz", "an old index");
+  CHECK(content_of(fixture.snapshot().indexes.at(0).file) ==
+        archive.indexes().at("main/binary-arm64/Packages"));
+}
+
+TEST_CASE("an index that does not unpack to what is signed is corrupt", "[deb][indexes][tamper]") {
+  Fixture fixture;
+  TestArchive archive = hello_archive();
+  std::string text = archive.release_text();
+  const std::string real =
+      oci::Digest::of(archive.indexes().at("main/binary-amd64/Packages")).hex();
+  text.replace(text.find(real), 64, std::string(64, 'a'));
+  fixture.site.put("/debian/dists/trixie/InRelease", fixture.key.clear_sign(text));
+  CHECK(fixture.snapshot_error().code() == ErrorCode::corrupt);
+  CHECK(fixture.cached("indexes").empty());
+  const auto left = fixture.cached("partial");
+  CHECK(std::none_of(left.begin(), left.end(), [](const std::string& name) {
+    return name.find(".lock") == std::string::npos;
+  }));
+}
+
+TEST_CASE("a mirror without by-hash files is asked for the plain path", "[deb][indexes]") {
+  Fixture fixture;
+  fixture.site.erase(fixture.path_of_index());
+  CHECK(fixture.snapshot().indexes.size() == 1);
+  CHECK(fixture.server.count("/debian/dists/trixie/main/binary-amd64/Packages.xz") == 1);
+}
+
+TEST_CASE("an index that is in no form there is not_found", "[deb][indexes]") {
+  Fixture fixture;
+  fixture.site.erase(fixture.path_of_index());
+  fixture.site.erase("/debian/dists/trixie/main/binary-amd64/Packages.xz");
+  CHECK(fixture.snapshot_error().code() == ErrorCode::not_found);
+  CHECK(fixture.cached("indexes").empty());
+}
+
+TEST_CASE("an additional suite that the mirror does not serve as signed stops, or is left out when "
+          "asked",
+          "[deb][indexes][tamper]") {
+  Fixture fixture;
+  TestArchive updates = hello_archive();
+  updates.suite = "trixie-updates";
+  updates.suite_class = "stable-updates";
+  updates.packages.pop_back(); // another index than the first suite's
+  fixture.publish(updates);
+  const std::string packed = test::xz(updates.indexes().at("main/binary-amd64/Packages"));
+  const std::string folder = "/debian/dists/trixie-updates/main/binary-amd64/";
+  fixture.site.erase(folder + "by-hash/SHA256/" + oci::Digest::of(packed).hex());
+  fixture.site.put(folder + "Packages.xz", "an old index");
+  auto sources = fixture.sources();
+  sources.push_back(fixture.sources("trixie-updates").front());
+
+  CHECK_THROWS_AS(fixture.open()->snapshot(sources, amd64, {}), Error);
+
+  fixture.options.skip_incomplete_suites = true;
+  const auto index = fixture.open()->snapshot(sources, amd64, {});
+  REQUIRE(index.indexes.size() == 1);
+  CHECK(index.indexes.front().source.suite == "trixie");
+  REQUIRE(index.skipped.size() == 1);
+  CHECK_THAT(index.skipped.front(), ContainsSubstring("trixie-updates"));
+
+  // The first suite is never optional.
+  std::swap(sources[0], sources[1]);
+  CHECK_THROWS_AS(fixture.open()->snapshot(sources, amd64, {}), Error);
+}
