@@ -1,6 +1,5 @@
 #include "keyring.hpp"
 
-#include "aipack/codec/sha256.hpp"
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
 #include "aipack/io/file.hpp"
@@ -115,7 +114,6 @@ void check_frame(std::string_view message, std::string_view name) {
 struct Keyring::State {
   std::vector<std::string> files{};
   std::vector<std::string> names{};
-  oci::Digest digest = oci::Digest::of(std::string_view{});
   std::mutex mutex{};
   FfiPtr ffi{};
 
@@ -190,9 +188,6 @@ struct Keyring::State {
 
 Keyring::Keyring(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Keyring::~Keyring() = default;
-const oci::Digest& Keyring::digest() const noexcept {
-  return state_->digest;
-}
 
 std::shared_ptr<Keyring> Keyring::open(std::span<const std::filesystem::path> files) {
   auto state = std::make_unique<State>();
@@ -211,15 +206,10 @@ std::shared_ptr<Keyring> Keyring::open(std::span<const std::filesystem::path> fi
     }
     paths.emplace_back(*found);
   }
-  codec::Sha256 hash;
   for (const auto& path : paths) {
     state->files.push_back(io::read_text_file(path, max_keyring_bytes));
     state->names.push_back(path.string());
-    const std::string& content = state->files.back();
-    hash.update(io::as_bytes(fmt::format("{}\n", content.size())));
-    hash.update(io::as_bytes(content));
   }
-  state->digest = hash.digest();
   return std::shared_ptr<Keyring>(new Keyring(std::move(state)));
 }
 
@@ -243,7 +233,6 @@ SignedText Keyring::verify(std::string_view message, std::string_view name, std:
   const rnp_result_t executed = rnp_op_verify_execute(op.get());
 
   SignedText result;
-  result.good_until = std::numeric_limits<std::int64_t>::max();
   std::string why = rnp_result_to_string(executed);
   std::size_t count = 0;
   if (rnp_op_verify_get_signature_count(op.get(), &count) != RNP_SUCCESS) {
@@ -292,7 +281,6 @@ SignedText Keyring::verify(std::string_view message, std::string_view name, std:
       continue;
     }
     result.signed_by.emplace_back(fingerprint.get());
-    result.good_until = std::min({result.good_until, key_until, signature_until});
   }
   if (result.signed_by.empty()) {
     throw Error(ErrorCode::corrupt, fmt::format("cannot verify {}: {}", name, why))

@@ -1,7 +1,5 @@
 #pragma once
 
-#include "aipack/oci/digest.hpp"
-
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -20,8 +18,6 @@ struct SignedText {
                     ///< from outside
   std::vector<std::string>
       signed_by; ///< fingerprints of the keys (subkeys) of good signatures, sorted
-  std::int64_t good_until =
-      0; ///< seconds since the epoch: when the first of these keys or signatures expires
 };
 
 /// Public keys that may sign an archive. The fence around librnp: nothing else includes its header.
@@ -35,8 +31,6 @@ public:
   Keyring(const Keyring&) = delete;
   Keyring& operator=(const Keyring&) = delete;
 
-  /// Of the files' content: what was verified with the same keyring needs no second verification.
-  [[nodiscard]] const oci::Digest& digest() const noexcept;
   /// Checks the clear signature around `message`. At least one signature must be good: by a key of
   /// this keyring that is neither revoked nor expired at `now`, over a strong hash, not expired
   /// itself. Nothing but white space may follow the message. Throws Error{corrupt}; `name` is what

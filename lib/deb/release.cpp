@@ -157,18 +157,23 @@ void check_release(const Release& release, const VerifyOptions& options) {
   }
 }
 
-Release verify_release(std::string_view in_release, std::string_view suite,
+Release verify_release(std::string_view in_release, std::string_view suite, Keyring& keyring,
                        const VerifyOptions& options) {
   const std::string name = fmt::format("InRelease of {}", aipack::quoted(suite));
   if (in_release.size() > max_release_bytes) {
     throw FormatError(name, std::nullopt, fmt::format("larger than {} bytes", max_release_bytes));
   }
-  SignedText signed_text = Keyring::open(options.keyrings)->verify(in_release, name, options.now);
+  SignedText signed_text = keyring.verify(in_release, name, options.now);
   Release release = parse_release(signed_text.text, suite);
   release.digest = oci::Digest::of(in_release);
   release.signed_by = std::move(signed_text.signed_by);
   check_release(release, options);
   return release;
+}
+
+Release verify_release(std::string_view in_release, std::string_view suite,
+                       const VerifyOptions& options) {
+  return verify_release(in_release, suite, *Keyring::open(options.keyrings), options);
 }
 
 } // namespace aipack::deb

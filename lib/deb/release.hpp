@@ -16,6 +16,10 @@ inline constexpr std::size_t max_release_files = 200'000;
 /// the future (Error{unavailable}).
 void check_release(const Release& release, const VerifyOptions& options);
 
+/// verify_release() with a keyring that is open already.
+[[nodiscard]] Release verify_release(std::string_view in_release, std::string_view suite,
+                                     Keyring& keyring, const VerifyOptions& options);
+
 /// "2026-11-26 02:12:54 UTC".
 [[nodiscard]] std::string to_date_text(std::int64_t seconds);
 

@@ -1,6 +1,5 @@
 #include "releases.hpp"
 
-#include "aipack/core/checked.hpp"
 #include "aipack/core/for_each.hpp"
 #include "aipack/core/text.hpp"
 #include "aipack/io/temp_file.hpp"
@@ -23,19 +22,14 @@ constexpr std::chrono::seconds release_reuse{60};
 
 } // namespace
 
-/// The last verified InRelease of a source. One file, so that its parts cannot come apart: a line
-/// of JSON, then the InRelease file byte by byte.
+/// The last verified InRelease of a source, and by what to ask for a newer one. One file, so that
+/// its parts cannot come apart: a line of JSON, then the InRelease file byte by byte. It says
+/// nothing about the signature: that is verified on every use.
 struct ReleaseState {
   std::string in_release;
   std::string etag{};
   std::string last_modified{};
-  std::int64_t date = 0; ///< of the release: an older one is a replay
-  std::string keyring{}; ///< digest of the keyring that it was verified with
-  std::vector<std::string> signed_by{};
-  std::int64_t good_until = 0;
-  std::uint64_t text_offset =
-      0; ///< the signed text within in_release, when it stands there as it is
-  std::uint64_t text_bytes = 0;
+  std::int64_t date = 0; ///< of the newest release seen: an older one is a replay
   bool operator==(const ReleaseState&) const = default;
 
   [[nodiscard]] std::string to_string() const {
@@ -43,12 +37,7 @@ struct ReleaseState {
                               {"digest", oci::Digest::of(in_release).to_string()},
                               {"etag", etag},
                               {"last_modified", last_modified},
-                              {"date", date},
-                              {"keyring", keyring},
-                              {"signed_by", signed_by},
-                              {"good_until", good_until},
-                              {"text_offset", text_offset},
-                              {"text_bytes", text_bytes}};
+                              {"date", date}};
     return head.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n" + in_release;
   }
 
@@ -63,16 +52,9 @@ struct ReleaseState {
       ReleaseState state{.in_release = std::string(text.substr(end + 1)),
                          .etag = head.at("etag").get<std::string>(),
                          .last_modified = head.at("last_modified").get<std::string>(),
-                         .date = head.at("date").get<std::int64_t>(),
-                         .keyring = head.at("keyring").get<std::string>(),
-                         .signed_by = head.at("signed_by").get<std::vector<std::string>>(),
-                         .good_until = head.at("good_until").get<std::int64_t>(),
-                         .text_offset = head.at("text_offset").get<std::uint64_t>(),
-                         .text_bytes = head.at("text_bytes").get<std::uint64_t>()};
-      const auto text_end = try_add(state.text_offset, state.text_bytes);
+                         .date = head.at("date").get<std::int64_t>()};
       if (head.at("version") != 1 ||
-          head.at("digest") != oci::Digest::of(state.in_release).to_string() || !text_end ||
-          *text_end > state.in_release.size()) {
+          head.at("digest") != oci::Digest::of(state.in_release).to_string()) {
         return std::nullopt;
       }
       return state;
@@ -140,22 +122,37 @@ Release Releases::current_release(const Source& source, const Operation& op) {
   if (options_.offline && !state) {
     throw missing_offline("read suite " + display(source));
   }
+  const auto verified = [&](const ReleaseState& candidate) {
+    return verify_release(candidate.in_release, source.suite, *keyring(), options_.verify);
+  };
   ReleaseState next = options_.offline ? *state : newest_state(source, state, op);
-  const Release release = verified_release(source, next);
-  if (state && release.date < state->date && !options_.verify.ignore_valid_until) {
+  std::optional<Release> release;
+  try {
+    release = verified(next);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::corrupt || options_.offline || !state ||
+        next.in_release != state->in_release) {
+      throw;
+    }
+    // What the mirror called unchanged is not what it once sent: all of it, once more.
+    next = newest_state(source, std::nullopt, op);
+    release = verified(next);
+  }
+  if (state && release->date < state->date && !options_.verify.ignore_valid_until) {
     throw Error(ErrorCode::corrupt,
                 fmt::format("cannot use InRelease of {}: the mirror serves the one of {}, older "
                             "than that of {} seen before",
-                            display(source), to_date_text(release.date), to_date_text(state->date)))
+                            display(source), to_date_text(release->date),
+                            to_date_text(state->date)))
         .with_hint("the mirror is behind or replays old files: use another one; "
                    "--ignore-valid-until waives the check");
   }
   // A waived check must not lower what later runs compare with.
-  next.date = std::max(release.date, state ? state->date : release.date);
+  next.date = std::max(release->date, state ? state->date : release->date);
   if (!state || next != *state) {
     io::write_file_atomically(state_path(source), io::as_bytes(next.to_string()));
   }
-  return release;
+  return std::move(*release);
 }
 
 /// What the mirror has now, not verified yet.
@@ -168,13 +165,9 @@ ReleaseState Releases::newest_state(const Source& source, const std::optional<Re
   if (response.status != 200) {
     throw http::status_error("fetch", response);
   }
-  // The same bytes, served again by a mirror without validators, keep what is known about them.
-  ReleaseState next = state && state->in_release == response.body
-                          ? *state
-                          : ReleaseState{.in_release = response.body};
-  next.etag = response.header("ETag").value_or("");
-  next.last_modified = response.header("Last-Modified").value_or("");
-  return next;
+  return {.in_release = response.body,
+          .etag = response.header("ETag").value_or(""),
+          .last_modified = response.header("Last-Modified").value_or("")};
 }
 
 http::Response Releases::request_in_release(const Source& source,
@@ -193,36 +186,6 @@ http::Response Releases::request_in_release(const Source& source,
   }
   const Activity activity(op, fmt::format("fetch InRelease of {}", source.suite));
   return http::perform_with_retries(transport_, request, activity.child(), options_.retry);
-}
-
-/// Verifies the signature, unless this very file was verified with this very keyring before and no
-/// key expired since; reads the release and checks suite and dates every time. `state` learns what
-/// the verification found.
-Release Releases::verified_release(const Source& source, ReleaseState& state) {
-  const std::string name = fmt::format("InRelease of {}", display(source));
-  const auto keyring = this->keyring();
-  std::string text;
-  if (state.keyring == keyring->digest().to_string() && options_.verify.now < state.good_until &&
-      state.text_bytes > 0) {
-    text = state.in_release.substr(static_cast<std::size_t>(state.text_offset),
-                                   static_cast<std::size_t>(state.text_bytes));
-  } else {
-    SignedText signed_text = keyring->verify(state.in_release, name, options_.verify.now);
-    text = std::move(signed_text.text);
-    state.keyring = keyring->digest().to_string();
-    state.signed_by = std::move(signed_text.signed_by);
-    state.good_until = signed_text.good_until;
-    // Without dash escapes the signed text is a part of the file, and the next run can take it from
-    // there.
-    const std::size_t offset = state.in_release.find(text);
-    state.text_offset = offset == std::string::npos ? 0 : offset;
-    state.text_bytes = offset == std::string::npos ? 0 : text.size();
-  }
-  Release release = parse_release(text, source.suite);
-  release.digest = oci::Digest::of(state.in_release);
-  release.signed_by = state.signed_by;
-  check_release(release, options_.verify);
-  return release;
 }
 
 std::shared_ptr<Keyring> Releases::keyring() {

@@ -34,7 +34,6 @@ private:
   [[nodiscard]] http::Response request_in_release(const Source& source,
                                                   const std::optional<ReleaseState>& state,
                                                   const Operation& op);
-  Release verified_release(const Source& source, ReleaseState& state);
   std::shared_ptr<Keyring> keyring();
 
   http::HttpTransport& transport_;

@@ -131,3 +131,31 @@ TEST_CASE("a broken state file is as good as none", "[deb][releases]") {
   io::write_file_atomically(state, io::as_bytes(damaged));
   CHECK(fixture.snapshot().fingerprint() == index.fingerprint());
 }
+
+TEST_CASE("an InRelease that was changed in the cache is verified like any other",
+          "[deb][releases][tamper]") {
+  Fixture fixture;
+  const auto index = fixture.snapshot();
+  const auto state = fixture.options.cache_dir / "releases" / fixture.cached("releases").at(0);
+  const std::string content = content_of(state);
+  const std::size_t body = content.find('\n') + 1;
+  const std::string good = content.substr(body);
+  std::string bad = good;
+  SECTION("its text") {
+    bad = flipped(good, good.find("Packages.xz") - 10);
+  }
+  SECTION("its signature") {
+    bad = flipped(good, good.find("BEGIN PGP SIGNATURE") + 100);
+  }
+  // The state is as sound as whoever changed it could make it.
+  std::string head = content.substr(0, body);
+  const std::string digest = oci::Digest::of(good).to_string();
+  head.replace(head.find(digest), digest.size(), oci::Digest::of(bad).to_string());
+  io::write_file_atomically(state, io::as_bytes(head + bad));
+
+  fixture.options.offline = true;
+  CHECK(fixture.snapshot_error().code() == ErrorCode::corrupt);
+  fixture.options.offline = false; // The mirror answers 304, and is asked for all of it.
+  CHECK(fixture.snapshot().fingerprint() == index.fingerprint());
+  CHECK(content_of(state) == content);
+}
