@@ -21,7 +21,22 @@ bool is_intact(const std::filesystem::path& file, const Wanted& wanted, const Op
   return codec::sha256(source, op) == wanted.digest;
 }
 
+int gravity(ErrorCode code) noexcept {
+  return code == ErrorCode::not_found ? 0 : is_absence(code) ? 1 : 2;
+}
+
 } // namespace
+
+bool is_absence(ErrorCode code) noexcept {
+  return code == ErrorCode::not_found || code == ErrorCode::denied ||
+         code == ErrorCode::unauthenticated;
+}
+
+void keep_graver(std::optional<Error>& failure, const Error& next) {
+  if (!failure || gravity(next.code()) > gravity(failure->code())) {
+    failure = next;
+  }
+}
 
 void remove_quietly(const std::filesystem::path& file) noexcept {
   std::error_code ignored;
@@ -72,20 +87,17 @@ void FileCache::fetch(const Wanted& wanted, const std::filesystem::path& target,
   file.commit(target);
 }
 
-/// Into `partial`, from the first URL that has the content. Of several failures the one that is
-/// thrown is a lie rather than an absence.
+/// Into `partial`, from the first URL that has the content.
 void FileCache::download_from_any(const Wanted& wanted, PartialFile& partial, const Operation& op) {
   std::optional<Error> failure;
   for (const std::string& url : wanted.urls) {
     try {
       return download_verified(url, wanted, partial, op);
     } catch (const Error& error) {
-      if (error.code() != ErrorCode::not_found && error.code() != ErrorCode::corrupt) {
+      if (!is_absence(error.code()) && error.code() != ErrorCode::corrupt) {
         throw;
       }
-      if (!failure || error.code() == ErrorCode::corrupt) {
-        failure = error;
-      }
+      keep_graver(failure, error);
     }
   }
   throw *failure;

@@ -1,10 +1,12 @@
 #pragma once
 
+#include "aipack/core/error.hpp"
 #include "aipack/deb/archive.hpp"
 #include "aipack/io/temp_file.hpp"
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 namespace aipack::deb {
@@ -57,6 +59,13 @@ private:
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<std::mutex>> turns_;
 };
+
+/// Whether another place may still have what this one did not give: it is not there, or refused.
+/// Some mirrors (object stores) answer 403 for what they do not have.
+[[nodiscard]] bool is_absence(ErrorCode code) noexcept;
+/// Of failures at several places the one to report: a lie before a refusal, a refusal before an
+/// absence, and of equals the first.
+void keep_graver(std::optional<Error>& failure, const Error& next);
 
 void remove_quietly(const std::filesystem::path& file) noexcept;
 

@@ -90,7 +90,7 @@ void Indexes::fetch_available(PackageIndex& result, std::span<const Source> sour
       available.push_back(index);
     } catch (const Error& error) {
       const bool mirror_is_behind = error.code() == ErrorCode::corrupt ||
-                                    error.code() == ErrorCode::not_found ||
+                                    is_absence(error.code()) ||
                                     (options_.offline && error.code() == ErrorCode::unavailable);
       if (!mirror_is_behind || index.source == sources.front()) {
         throw;
@@ -120,6 +120,7 @@ void Indexes::fetch_one(const IndexFile& index, const Release& release, const Op
 void Indexes::fetch_in_any_form(const IndexFile& index, const Release& release,
                                 const Operation& op) {
   // Smallest first; not every archive serves every form that its Release file lists.
+  std::optional<Error> failure;
   for (const char* suffix : {".xz", ".zst", ".gz", ""}) {
     const ReleaseFile* file = release.find(index.release_path + suffix);
     if (file == nullptr || file->size_bytes > max_index_bytes) {
@@ -128,10 +129,14 @@ void Indexes::fetch_in_any_form(const IndexFile& index, const Release& release,
     try {
       return fetch_form(index, release, *file, op);
     } catch (const Error& error) {
-      if (error.code() != ErrorCode::not_found) {
+      if (!is_absence(error.code())) {
         throw;
       }
+      keep_graver(failure, error);
     }
+  }
+  if (failure && failure->code() != ErrorCode::not_found) {
+    throw *failure;
   }
   throw Error(ErrorCode::not_found, fmt::format("cannot fetch {}: the mirror has it in no form",
                                                 aipack::quoted(index.release_path)))

@@ -72,6 +72,24 @@ TEST_CASE("a mirror without by-hash files is asked for the plain path", "[deb][i
   CHECK(fixture.server.count("/debian/dists/trixie/main/binary-amd64/Packages.xz") == 1);
 }
 
+TEST_CASE("a mirror that refuses by-hash files is asked for the plain path", "[deb][indexes]") {
+  Fixture fixture;
+  const int status = GENERATE(401, 403);
+  fixture.site.intercept(fixture.path_of_index(), [&](Reply& reply) { reply.status = status; });
+  CHECK(fixture.snapshot().indexes.size() == 1);
+  CHECK(fixture.server.count("/debian/dists/trixie/main/binary-amd64/Packages.xz") == 1);
+}
+
+TEST_CASE("an index that is refused in every form is denied", "[deb][indexes]") {
+  Fixture fixture;
+  fixture.site.erase(fixture.path_of_index());
+  fixture.site.intercept("/debian/dists/trixie/main/binary-amd64/Packages.xz",
+                         [](Reply& reply) { reply.status = 403; });
+  const Error error = fixture.snapshot_error();
+  CHECK(error.code() == ErrorCode::denied);
+  CHECK_THAT(error.message(), ContainsSubstring("Packages.xz"));
+}
+
 TEST_CASE("an index that is in no form there is not_found", "[deb][indexes]") {
   Fixture fixture;
   fixture.site.erase(fixture.path_of_index());
