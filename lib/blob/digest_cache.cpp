@@ -1,7 +1,9 @@
 #include "aipack/blob/blob.hpp"
 #include "aipack/core/error.hpp"
+#include "aipack/core/text.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -248,6 +250,26 @@ void DigestCache::save() const noexcept {
   } catch (const std::exception&) {
     // A cache that cannot be written costs time on the next run, nothing else.
   }
+}
+
+oci::Digest file_digest(const std::filesystem::path& file, DigestCache& cache,
+                        const Operation& op) {
+  constexpr std::string_view key = "file";
+  const auto opened = std::make_shared<const io::File>(io::File::open(file));
+  const auto identity = opened->identity();
+  if (const auto known = cache.find(identity, key)) {
+    return known->digest;
+  }
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto began = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
+  io::FileSource source(opened);
+  const auto digest = codec::sha256(source, op);
+  if (opened->identity() != identity) {
+    throw Error(ErrorCode::io,
+                "cannot read " + quoted(file.string()) + ": it changed while it was being read");
+  }
+  cache.put(identity, key, {"application/octet-stream", digest, identity.size_bytes}, began);
+  return digest;
 }
 
 } // namespace aipack::blob

@@ -20,6 +20,7 @@
 //   sources/<sha256>-<name>  files of source packages
 //   partial/<sha256>         downloads that are not complete; partial/<sha256>.lock while somebody
 //                            works on one
+//   hashed                   which indexes were hashed, and in which state (blob::DigestCache)
 
 namespace aipack::deb {
 namespace {

@@ -44,7 +44,7 @@ void remove_quietly(const std::filesystem::path& file) noexcept {
 }
 
 FileCache::FileCache(http::HttpTransport& transport, const ArchiveOptions& options)
-    : transport_(transport), options_(options) {}
+    : transport_(transport), options_(options), hashed_(options.cache_dir / "hashed") {}
 
 std::filesystem::path FileCache::partial(const std::string& name) const {
   return options_.cache_dir / "partial" / name;
@@ -53,6 +53,11 @@ std::filesystem::path FileCache::partial(const std::string& name) const {
 bool FileCache::is_complete(const std::filesystem::path& file, std::uint64_t size_bytes) {
   std::error_code error;
   return std::filesystem::file_size(file, error) == size_bytes && !error;
+}
+
+bool FileCache::holds(const std::filesystem::path& file, const oci::Digest& digest,
+                      std::uint64_t size_bytes, const Operation& op) {
+  return is_complete(file, size_bytes) && blob::file_digest(file, hashed_, op) == digest;
 }
 
 std::shared_ptr<std::mutex> FileCache::mutex_of(const std::string& name) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "aipack/blob/blob.hpp"
 #include "aipack/core/error.hpp"
 #include "aipack/deb/archive.hpp"
 #include "aipack/io/temp_file.hpp"
@@ -43,6 +44,12 @@ public:
   /// Brings the content to `target`, unless it is there: what stands there is hashed first.
   void fetch(const Wanted& wanted, const std::filesystem::path& target, const Operation& op);
 
+  /// Whether `file` is there and has these bytes. A state of it that was hashed before is not
+  /// hashed again, since an index is large and read on every run.
+  [[nodiscard]] bool holds(const std::filesystem::path& file, const oci::Digest& digest,
+                           std::uint64_t size_bytes, const Operation& op);
+  /// Keeps what holds() found for the next run.
+  void remember() const noexcept { hashed_.save(); }
   /// Whether a file has the size that it must have.
   [[nodiscard]] static bool is_complete(const std::filesystem::path& file,
                                         std::uint64_t size_bytes);
@@ -56,6 +63,7 @@ private:
 
   http::HttpTransport& transport_;
   const ArchiveOptions& options_;
+  blob::DigestCache hashed_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<std::mutex>> turns_;
 };

@@ -79,6 +79,7 @@ void Indexes::fetch(std::span<const IndexFile> indexes, const std::vector<Releas
     with_context([&] { fetch_one(index, release, inner); },
                  fmt::format("while reading suite {}", display(index.source)));
   });
+  files_.remember();
 }
 
 void Indexes::fetch_available(PackageIndex& result, std::span<const Source> sources,
@@ -103,7 +104,7 @@ void Indexes::fetch_available(PackageIndex& result, std::span<const Source> sour
 }
 
 void Indexes::fetch_one(const IndexFile& index, const Release& release, const Operation& op) {
-  if (FileCache::is_complete(index.file, index.size_bytes)) {
+  if (files_.holds(index.file, index.digest, index.size_bytes, op)) {
     return;
   }
   if (options_.offline) {
@@ -112,7 +113,7 @@ void Indexes::fetch_one(const IndexFile& index, const Release& release, const Op
   // Held over download and unpacking: whoever comes second finds the index. Another name than those
   // that FileCache::fetch() takes.
   const FileCache::Turn turn(files_, index.digest.hex() + ".index", op);
-  if (!FileCache::is_complete(index.file, index.size_bytes)) {
+  if (!files_.holds(index.file, index.digest, index.size_bytes, op)) {
     fetch_in_any_form(index, release, op);
   }
 }

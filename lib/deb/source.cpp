@@ -21,7 +21,7 @@ std::string url_below(const Source& source, std::string_view path) {
 
 Error missing_offline(std::string_view what) {
   return Error(ErrorCode::unavailable,
-               fmt::format("cannot {} offline: it is not in the cache", what))
+               fmt::format("cannot {} offline: it is not in the cache, or damaged there", what))
       .with_hint("run the command once without --offline");
 }
 

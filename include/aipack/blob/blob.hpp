@@ -166,4 +166,9 @@ private:
   std::unique_ptr<Impl> impl_;
 };
 
+/// SHA-256 of a whole file: remembered, when this very state of it was hashed before, else computed
+/// and remembered. Throws Error{io} when the file changes meanwhile.
+[[nodiscard]] AIPACK_API oci::Digest file_digest(const std::filesystem::path& file,
+                                                 DigestCache& cache, const Operation& op);
+
 } // namespace aipack::blob

@@ -182,3 +182,18 @@ TEST_CASE("The oldest digests go when there are too many", "[blob][digest_cache]
   CHECK(cache.find(identity(DigestCache::max_entries - 1), "k"));
   CHECK_FALSE(cache.find(identity(0), "k"));
 }
+
+TEST_CASE("A file's digest is taken from the cache while its state is the same",
+          "[blob][digest_cache]") {
+  const io::TempDirectory directory;
+  const auto file = directory.path() / "index";
+  write_file(file, "first");
+  DigestCache cache(directory.path() / "digests");
+  CHECK(blob::file_digest(file, cache, {}) == oci::Digest::of("first"));
+  // What the cache says is believed, so a wrong entry shows that it was asked.
+  const auto state = io::File::open(file).identity();
+  cache.put(state, "file", descriptor("remembered"), state.ctime_ns + 10 * second);
+  CHECK(blob::file_digest(file, cache, {}) == oci::Digest::of("remembered"));
+  io::write_file_atomically(file, io::as_bytes("other"));
+  CHECK(blob::file_digest(file, cache, {}) == oci::Digest::of("other"));
+}

@@ -1,6 +1,7 @@
 #include "archive_fixture.hpp"
 
 #include <algorithm>
+#include <fstream>
 
 using namespace aipack;
 using namespace aipack::archive_test;
@@ -126,4 +127,28 @@ TEST_CASE("an additional suite that the mirror does not serve as signed stops, o
   // The first suite is never optional.
   std::swap(sources[0], sources[1]);
   CHECK_THROWS_AS(fixture.open()->snapshot(sources, amd64, {}), Error);
+}
+
+TEST_CASE("an index that was changed in the cache is fetched again, and no index offline",
+          "[deb][indexes][tamper]") {
+  Fixture fixture;
+  const auto index = fixture.snapshot();
+  const auto& file = index.indexes.at(0).file;
+  const std::string good = content_of(file);
+  (void)fixture.snapshot(); // hashed, and perhaps remembered
+  const std::string bad = flipped(good, good.find("Filename: ") + 12);
+  const bool in_place = GENERATE(true, false);
+  if (in_place) {
+    std::ofstream(file, std::ios::in | std::ios::binary) << bad;
+  } else {
+    io::write_file_atomically(file, io::as_bytes(bad));
+  }
+  REQUIRE(content_of(file) == bad);
+  fixture.options.offline = true;
+  const Error error = fixture.snapshot_error();
+  CHECK(error.code() == ErrorCode::unavailable);
+  CHECK_THAT(error.message(), ContainsSubstring("damaged"));
+  fixture.options.offline = false;
+  CHECK(fixture.snapshot().fingerprint() == index.fingerprint());
+  CHECK(content_of(file) == good);
 }
