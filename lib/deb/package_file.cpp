@@ -1,7 +1,9 @@
 #include "aipack/deb/package_file.hpp"
 
 #include "aipack/archive/ar_reader.hpp"
+#include "aipack/blob/blob.hpp"
 #include "aipack/codec/compression.hpp"
+#include "aipack/codec/sha256.hpp"
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
 #include "aipack/io/file.hpp"
@@ -30,6 +32,7 @@ constexpr std::uint64_t max_control_tar_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t max_control_member_bytes = std::uint64_t{16} << 20;
 constexpr std::uint64_t max_data_tar_bytes = std::uint64_t{32} << 30;
 constexpr std::uint64_t max_format_bytes = 4096;
+constexpr std::uint64_t max_sum_bytes = 4096;
 
 constexpr std::array<std::string_view, 5> script_names{"preinst", "postinst", "prerm", "postrm",
                                                        "config"};
@@ -133,26 +136,59 @@ void read_control(const std::shared_ptr<const io::File>& file, const archive::Ar
   }
 }
 
-/// The uncompressed data.tar in the cache; made by the first call. Two calls at once make the same
-/// file, and one of them is kept.
+/// Where the digest of an unpacked data.tar stands, in the format of sha256sum(1): written after
+/// the tar, when all of it was hashed on its way.
+std::filesystem::path sum_file(const std::filesystem::path& tar) {
+  return std::filesystem::path(tar) += ".sha256";
+}
+
+std::string sum_line(const std::filesystem::path& tar, const oci::Digest& digest) {
+  return fmt::format("{}  {}\n", digest.hex(), tar.filename().string());
+}
+
+/// Whether the tar is there with the bytes that were unpacked. A state of it that was hashed before
+/// is not hashed again.
+bool is_intact(const std::filesystem::path& tar, blob::DigestCache& hashed, const Operation& op) {
+  try {
+    const std::string sum = io::read_text_file(sum_file(tar), max_sum_bytes);
+    return sum == sum_line(tar, blob::file_digest(tar, hashed, op));
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::cancelled) {
+      throw;
+    }
+    return false; // absent, as a rule
+  }
+}
+
+/// The uncompressed data.tar in the cache, made when it is not there as it was made before. Of
+/// several calls at once one makes it.
 std::filesystem::path unpack_data(const std::shared_ptr<const io::File>& file,
                                   const archive::ArMember& member, const std::string& name,
                                   const oci::Digest& digest, const std::filesystem::path& cache_dir,
                                   const Operation& op) {
-  const auto target = cache_dir / (digest.hex() + ".tar");
-  std::error_code error;
-  if (std::filesystem::exists(target, error)) {
+  auto target = cache_dir / (digest.hex() + ".tar");
+  blob::DigestCache hashed(cache_dir / "hashed");
+  if (is_intact(target, hashed, op)) {
+    hashed.save();
     return target;
   }
+  std::error_code error;
   std::filesystem::create_directories(cache_dir, error);
   if (error) {
     throw_errno(fmt::format("create {}", aipack::quoted(cache_dir.string())), error.value());
   }
+  const io::FileLock lock(std::filesystem::path(target) += ".lock", op,
+                          io::FileLock::Afterwards::remove);
+  if (is_intact(target, hashed, op)) {
+    return target; // Somebody else was faster.
+  }
   const auto source = codec::make_decompressor(open_member(file, member), max_data_tar_bytes,
                                                fmt::format("{} ({})", name, member.name));
   io::TempFile temp(cache_dir);
-  io::copy(*source, temp, op);
-  temp.commit(target, io::TempFile::IfExists::keep, io::Durability::cached, 0644);
+  codec::HashingSink sink(temp);
+  io::copy(*source, sink, op);
+  temp.commit(target, io::TempFile::IfExists::replace, io::Durability::cached, 0644);
+  io::write_file_atomically(sum_file(target), io::as_bytes(sum_line(target, sink.digest())));
   return target;
 }
 

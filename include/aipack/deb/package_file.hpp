@@ -30,10 +30,10 @@ struct PackageFile {
   std::vector<PackageMember> members; ///< in archive order
 };
 
-/// Opens `deb_file`. The uncompressed data.tar is kept in `cache_dir` under the package's digest
-/// (written once, whole or not at all), so that contents are extents of one plain file. Accepts
-/// control and data as none, gz, xz, zst, bz2 and lzma. Throws FormatError{corrupt}. Source:
-/// deb(5).
+/// Opens `deb_file`. The uncompressed data.tar is kept in `cache_dir` under the package's digest,
+/// whole or not at all, with its own digest beside it, so that contents are extents of one plain
+/// file; one that is no longer what was unpacked is made again. Accepts control and data as none,
+/// gz, xz, zst, bz2 and lzma. Throws FormatError{corrupt}. Source: deb(5).
 [[nodiscard]] AIPACK_API PackageFile open_package(const std::filesystem::path& deb_file,
                                                   const oci::Digest& digest,
                                                   const std::filesystem::path& cache_dir,

@@ -5,6 +5,7 @@
 #include "support/catch.hpp"
 #include "support/debian_archive.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <thread>
 
@@ -32,13 +33,15 @@ struct Fixture {
     }
     return Error(ErrorCode::internal, "it was opened");
   }
-  [[nodiscard]] std::size_t unpacked_files() const {
-    std::error_code error;
-    std::size_t count = 0;
-    for (std::filesystem::directory_iterator it(cache, error), end; !error && it != end; ++it) {
-      ++count;
+  /// The names in the cache that end in `extension`.
+  [[nodiscard]] std::vector<std::filesystem::path> cached(std::string_view extension) const {
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry : std::filesystem::directory_iterator(cache)) {
+      if (entry.path().extension() == extension) {
+        files.push_back(entry.path());
+      }
     }
-    return count;
+    return files;
   }
 };
 
@@ -57,6 +60,14 @@ TestPackage example() {
 
 std::string text_of(const fs::ContentPtr& content) {
   return io::read_text(*content->open(), 1 << 20, "content");
+}
+
+/// The content of the example's library.
+std::string library_of(const deb::PackageFile& package) {
+  const auto found =
+      std::find_if(package.members.begin(), package.members.end(),
+                   [](const auto& item) { return item.member.path.filename() == "libfoo.so.1.2"; });
+  return found == package.members.end() ? "" : text_of(found->content);
 }
 
 } // namespace
@@ -85,7 +96,7 @@ TEST_CASE("open_package lists control data and files", "[deb][package]") {
   // A second time from the cache, to the same extents.
   const auto again = fixture.open(package.deb());
   CHECK(again.members.size() == opened.members.size());
-  CHECK(fixture.unpacked_files() == 1);
+  CHECK(fixture.cached(".tar").size() == 1);
 }
 
 TEST_CASE("open_package takes every compression, told by the bytes", "[deb][package]") {
@@ -199,12 +210,48 @@ TEST_CASE("open_package may run on several threads for one package", "[deb][pack
     for (int i = 0; i < 4; ++i) {
       threads.emplace_back([&] {
         const auto opened = deb::open_package(file, oci::Digest::of(bytes), fixture.cache, {});
-        good += opened.members.size() == 10 ? 1 : 0;
+        good += library_of(opened).size() == 100'000 ? 1 : 0;
       });
     }
   }
   CHECK(good == 4);
-  CHECK(fixture.unpacked_files() == 1);
+  CHECK(fixture.cached(".tar").size() == 1);
+  CHECK(fixture.cached(".lock").empty());
+}
+
+TEST_CASE("an unpacked package that was changed in the cache is unpacked again",
+          "[deb][package][tamper]") {
+  const Fixture fixture;
+  const std::string bytes = example().deb();
+  (void)fixture.open(bytes);
+  (void)fixture.open(bytes); // hashed, and perhaps remembered
+  const auto tar = fixture.cached(".tar").at(0);
+  const auto sum = fixture.cached(".sha256").at(0);
+  const std::string good = io::read_text_file(tar, 1 << 20);
+  const std::string good_sum = io::read_text_file(sum, 1 << 20);
+  std::string bad = good;
+  bad[bad.find(std::string(1000, 'f')) + 500] = 'g';
+  SECTION("one byte, in place") {
+    std::ofstream(tar, std::ios::in | std::ios::binary) << bad;
+  }
+  SECTION("another file") {
+    io::write_file_atomically(tar, io::as_bytes(bad));
+  }
+  SECTION("cut off") {
+    std::filesystem::resize_file(tar, 1024);
+  }
+  SECTION("its digest is gone") {
+    io::write_file_atomically(tar, io::as_bytes(bad));
+    std::filesystem::remove(sum);
+  }
+  SECTION("its digest is of something else") {
+    io::write_file_atomically(sum, io::as_bytes(std::string(64, 'a') + good_sum.substr(64)));
+  }
+  const auto again = fixture.open(bytes);
+  CHECK((library_of(again) == std::string(100'000, 'f')));
+  CHECK((io::read_text_file(tar, 1 << 20) == good));
+  CHECK(io::read_text_file(sum, 1 << 20) == good_sum);
+  CHECK(good_sum == oci::Digest::of(good).hex() + "  " + tar.filename().string() + "\n");
 }
 
 TEST_CASE("dpkg-deb's packages open too", "[deb][package][interop]") {
