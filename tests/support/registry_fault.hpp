@@ -61,6 +61,8 @@ struct RegistryFault {
   static RegistryFault truncate_at(std::uint64_t reply_byte);
   static RegistryFault flip_at(std::uint64_t reply_byte);
   static RegistryFault of(Kind kind);
+  /// The kind that to_string() gives this name.
+  static std::optional<Kind> find(std::string_view name);
 };
 
 [[nodiscard]] std::string_view to_string(RegistryFault::Kind kind) noexcept;

@@ -133,6 +133,7 @@ public:
   [[nodiscard]] std::vector<RegistryRequest> leaks() const;
 
   // --- what is stored ---
+  void create_repository(const std::string& repository);
   /// Stores content without a request; gives the digest (sha256).
   std::string put_blob(const std::string& repository, std::string_view bytes);
   std::string put_manifest(const std::string& repository, std::string_view bytes,
