@@ -4,6 +4,7 @@
 #include "aipack/core/export.hpp"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace aipack::registry {
@@ -28,7 +29,7 @@ public:
     std::string request_id{}; ///< of X-Request-Id and its relatives; may be empty
     unsigned tries = 1;
   };
-  RegistryError(ErrorCode code, std::string message, Answer answer);
+  RegistryError(ErrorCode code, std::string message, Answer answer, std::string hint = {});
 
   [[nodiscard]] const Answer& answer() const noexcept { return answer_; }
   /// True when the registry named this code.

@@ -3,6 +3,7 @@
 #include "aipack/blob/blob.hpp"
 #include "aipack/core/export.hpp"
 #include "aipack/core/operation.hpp"
+#include "aipack/http/transport.hpp"
 #include "aipack/oci/descriptor.hpp"
 #include "aipack/oci/reference.hpp"
 #include "aipack/registry/credentials.hpp"
@@ -38,16 +39,8 @@ struct Patience {
       300'000}; ///< after the last byte of an upload: registries hash on close
 };
 
-/// One exchange with a server, for request counts and `--verbose`. Holds no secret: the URL has no
-/// user info and no query.
-struct Exchange {
-  std::string method;
-  std::string url;
-  int status = 0;                   ///< 0: no answer came
-  std::uint64_t sent_bytes = 0;     ///< of the body
-  std::uint64_t received_bytes = 0; ///< of the body
-  std::chrono::microseconds duration{0};
-};
+/// One exchange with a server, for request counts and `--verbose`. Holds no secret.
+using Exchange = http::Exchange;
 
 struct RegistryOptions {
   std::shared_ptr<CredentialStore> credentials{}; ///< null: anonymous
@@ -58,6 +51,9 @@ struct RegistryOptions {
   unsigned concurrency = 6; ///< requests at once to one registry, 1..64
   Patience patience{};
   std::function<void(const Exchange&)> observer{}; ///< called from any thread
+  /// Told what registries say in Warning headers, each sentence once: "'r.example' warns: …". Only
+  /// for people; nothing is done about it. Called from any thread.
+  std::function<void(const std::string& sentence)> warning{};
   std::string user_agent = "aipack";
 };
 
@@ -97,6 +93,12 @@ struct DownloadReport {
 
 struct SubjectReport {
   bool by_registry = false; ///< OCI-Subject came back; else the fallback index was updated
+};
+
+/// What a registry made of credentials.
+enum class LoginCheck {
+  verified, ///< it wanted credentials, and these are good
+  not_asked ///< it answers anybody in the same way: nothing is known about these
 };
 
 class Registry;
@@ -187,7 +189,8 @@ public:
                                 const std::vector<std::string>& mount_sources = {});
 
   /// Checks credentials against the registry: throws Error{unauthenticated} when they are refused.
-  void check_login(std::string_view host, const Credential& credential, const Operation& op);
+  [[nodiscard]] LoginCheck check_login(std::string_view host, const Credential& credential,
+                                       const Operation& op);
 
   /// Requests so far, token requests and redirects included.
   [[nodiscard]] std::uint64_t requests() const noexcept;
