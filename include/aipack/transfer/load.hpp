@@ -27,16 +27,22 @@ struct ContainerEngine {
   bool operator==(const ContainerEngine&) const = default;
 };
 
-/// The engines that answer here and now, in the order docker, podman, containerd: DOCKER_HOST or
-/// /var/run/docker.sock; CONTAINER_HOST, podman's sockets or `podman` in PATH; CONTAINERD_ADDRESS
-/// or /run/containerd/containerd.sock with `ctr` in PATH. Throws Error{unsupported} for a
-/// DOCKER_HOST that is no Unix socket.
+/// The engine of this kind that answers. Looked for are DOCKER_HOST, or
+/// $XDG_RUNTIME_DIR/docker.sock and /var/run/docker.sock; CONTAINER_HOST, or `podman` in PATH, or
+/// podman's sockets; CONTAINERD_ADDRESS, or /run/containerd/containerd.sock, with `ctr` in PATH.
+/// Throws Error{not_found, denied, unavailable} with what was tried, Error{unsupported} for a
+/// DOCKER_HOST or CONTAINER_HOST that is no Unix socket.
+[[nodiscard]] AIPACK_API ContainerEngine find_engine(EngineKind kind,
+                                                     const registry::Environment& environment,
+                                                     const Operation& op);
+/// All that answer, in the order docker, podman, containerd. Podman behind docker's socket is
+/// podman, and not there twice.
 [[nodiscard]] AIPACK_API std::vector<ContainerEngine>
 find_engines(const registry::Environment& environment, const Operation& op);
 
 struct LoadOptions {
-  std::string tag{};                       ///< "NAME:TAG"; empty: the image gets no name
-  std::optional<oci::Platform> platform{}; ///< empty: the host's
+  std::string tag{}; ///< "NAME:TAG"; empty: no name, which containerd cannot do
+  std::optional<oci::Platform> platform{}; ///< empty: what the engine runs
   std::string containerd_namespace = "default";
 };
 

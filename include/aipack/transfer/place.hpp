@@ -23,6 +23,9 @@ struct Attachment {
   std::string tag{};
 };
 
+/// Whether bytes come from this machine. From afar a blob that is needed twice is kept on disk.
+enum class Distance { local, remote };
+
 /// A place that one image is read from: a registry, a layout, an archive, memory. What comes out
 /// are the exact bytes that the descriptor promises, or an exception. Threads: any number may call
 /// side by side.
@@ -31,6 +34,7 @@ public:
   virtual ~Origin() = default;
   /// What errors and reports call it, "oci:./digits.oci:1".
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  [[nodiscard]] Distance distance() const noexcept { return distance_; }
 
   /// What the name stands for: an index or a manifest. Throws Error{not_found}.
   [[nodiscard]] virtual oci::Descriptor resolve(const Operation& op) = 0;
@@ -48,10 +52,18 @@ public:
                                                             const Operation& op) = 0;
 
 protected:
-  explicit Origin(std::string name) : name_(std::move(name)) {}
+  Origin(std::string name, Distance distance) : name_(std::move(name)), distance_(distance) {}
 
 private:
   std::string name_;
+  Distance distance_;
+};
+
+/// What a target has of a manifest.
+struct Presence {
+  bool is_complete =
+      false; ///< it and all that it names is known to be there: nothing is to be sent
+  std::optional<oci::Digest> other{}; ///< what the tag that was asked for stands for instead
 };
 
 /// A place that one image is written to. The caller keeps the order: blobs, manifests after what
@@ -61,28 +73,31 @@ class AIPACK_API Target {
 public:
   virtual ~Target() = default;
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
+  /// The only content that the name can stand for; empty: any.
+  [[nodiscard]] const std::optional<oci::Digest>& digest() const noexcept { return digest_; }
 
   /// What the name stands for there now. Empty: nothing, or an archive, which is always new.
   [[nodiscard]] virtual std::optional<oci::Descriptor> find(const Operation& op) = 0;
-  /// True when the target is known to hold this manifest, under `tag` unless that is empty, and
-  /// all that it names: then nothing of it needs to be sent.
-  [[nodiscard]] virtual bool is_complete(const registry::Document& document, std::string_view tag,
-                                         const Operation& op) = 0;
+  /// What is there of this manifest, under `tag` unless that is empty.
+  [[nodiscard]] virtual Presence look(const registry::Document& document, std::string_view tag,
+                                      const Operation& op) = 0;
   /// `origin` must stay until finish(): an archive reads its blobs only then.
   virtual registry::UploadReport put_blob(Origin& origin, const oci::Descriptor& descriptor,
                                           const Operation& op) = 0;
   /// Under its digest, and under `tag` unless it is empty. One with a subject is made discoverable.
   virtual void put_manifest(const registry::Document& document, std::string_view tag,
                             const Operation& op) = 0;
-  /// Makes the target's name stand for `root`, whose manifest was put before: the tag, or the
-  /// archive's file. Until here nothing that was there has changed its meaning.
-  virtual void finish(const oci::Descriptor& root, const Operation& op) = 0;
+  /// Puts `root` and makes the target's name stand for it: the tag, or the archive's file. Until
+  /// here nothing that was there has changed its meaning.
+  virtual void finish(const registry::Document& root, const Operation& op) = 0;
 
 protected:
-  explicit Target(std::string name) : name_(std::move(name)) {}
+  explicit Target(std::string name, std::optional<oci::Digest> digest = std::nullopt)
+      : name_(std::move(name)), digest_(digest) {}
 
 private:
   std::string name_;
+  std::optional<oci::Digest> digest_;
 };
 
 /// Opens what `location` names for reading; asks a registry nothing yet. `registry` must outlive
