@@ -12,6 +12,7 @@ find_package(yaml-cpp 0.7 REQUIRED)
 find_package(LibElf REQUIRED)
 find_package(LibSolv REQUIRED)
 find_package(Protozero REQUIRED)
+find_package(TomlPlusPlus 3.3 REQUIRED)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd>=1.5)
 pkg_check_modules(librnp REQUIRED IMPORTED_TARGET librnp>=0.16)
 pkg_check_modules(libsodium REQUIRED IMPORTED_TARGET libsodium>=1.0.18)
@@ -19,7 +20,7 @@ pkg_check_modules(libsodium REQUIRED IMPORTED_TARGET libsodium>=1.0.18)
 set_property(GLOBAL PROPERTY AIPACK_DEPENDENCIES
   "OpenSSL|${OPENSSL_VERSION}" "zlib|${ZLIB_VERSION_STRING}" "liblzma|${LIBLZMA_VERSION_STRING}" "libbz2|${BZIP2_VERSION_STRING}"
   "libcurl|${CURL_VERSION_STRING}" "fmt|${fmt_VERSION}" "nlohmann_json|${nlohmann_json_VERSION}" "yaml-cpp|${yaml-cpp_VERSION}"
-  "libelf|${LibElf_VERSION}" "libsolv|${LibSolv_VERSION}" "protozero|${Protozero_VERSION}" "zstd|${zstd_VERSION}" "librnp|${librnp_VERSION}" "libsodium|${libsodium_VERSION}")
+  "libelf|${LibElf_VERSION}" "libsolv|${LibSolv_VERSION}" "protozero|${Protozero_VERSION}" "toml++|${TomlPlusPlus_VERSION}" "zstd|${zstd_VERSION}" "librnp|${librnp_VERSION}" "libsodium|${libsodium_VERSION}")
 
 function(aipack_print_dependencies)
   get_property(rows GLOBAL PROPERTY AIPACK_DEPENDENCIES)

@@ -62,10 +62,10 @@ struct SettingsPlaces {
 ///
 /// Files, a later one wins: $CONTAINERS_REGISTRIES_CONF, or else the user's
 /// $XDG_CONFIG_HOME/containers/registries.conf, or else /etc/containers/registries.conf; drop-ins
-/// in /etc/containers/registries.conf.d/*.conf (not when the user has a registries.conf), then in
-/// the user's registries.conf.d; $XDG_CONFIG_HOME/aipack/registries.toml. XDG_CONFIG_HOME defaults
-/// to
-/// ~/.config.
+/// in /etc/containers/registries.conf.d/*.conf (not when it is the user's file that counts), then
+/// in the user's registries.conf.d; $XDG_CONFIG_HOME/aipack/registries.toml. XDG_CONFIG_HOME
+/// defaults to ~/.config. A later table of the same prefix replaces the one before; aipack's own
+/// file says only what is different. The longest prefix decides alone.
 ///
 /// aipack's file is of the same grammar; tables `[[registry]]` and `[[registry.mirror]]` may also
 /// say `plain-http`, `ca-file`, `client-cert`, `client-key` (relative to the file), `proxy`,
