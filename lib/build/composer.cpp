@@ -183,12 +183,19 @@ void restore_packages(PlatformReport& report, const ImagePlan& image) {
   }
 }
 
+/// An image of ours stays below ten layers; on a base, a shard is a layer, so that they travel side
+/// by side.
+constexpr std::size_t max_model_layers_on_base = 64;
+constexpr std::uint64_t min_shard_bytes = std::uint64_t{1} << 20;
+
 std::vector<image::LayerPlan> model_layer_plans(const Plan& plan) {
   fs::FileTree tree;
+  const auto& image = plan.images.front();
+  const std::string directory = image.base ? "/models" : image.runtime.models_directory;
   for (const auto& model : plan.models) {
     for (const auto& file : model.files) {
       tree.put(
-          model_path(plan.images.front().runtime.models_directory, model, file),
+          model_path(directory, model, file),
           {.mode = 0644,
            .mtime = model_mtime,
            .content =
@@ -197,8 +204,11 @@ std::vector<image::LayerPlan> model_layer_plans(const Plan& plan) {
     }
   }
   tree.add_missing_parents(model_mtime);
-  return image::split(tree, [](const auto&, const auto&) { return image::Purpose::model; },
-                      {.directory_mtime = model_mtime});
+  return image::split(
+      tree, [](const auto&, const auto&) { return image::Purpose::model; },
+      {.directory_mtime = model_mtime,
+       .max_model_layers = image.base ? max_model_layers_on_base : image::max_model_layers,
+       .min_own_layer_bytes = image.base ? min_shard_bytes : 0});
 }
 
 } // namespace
@@ -206,6 +216,10 @@ std::vector<image::LayerPlan> model_layer_plans(const Plan& plan) {
 fs::RootPath model_path(const std::string& models_directory, const PlannedModel& model,
                         const model::ModelFile& file) {
   const auto directory = fs::RootPath::parse(models_directory);
+  if (model.plain) {
+    const bool is_file = model.files.size() == 1 && model.files.front().path == model.name;
+    return is_file ? directory / model.name : directory / model.name / file.path;
+  }
   if (model.files.size() == 1) {
     // A model of one file stands under the name that it is served by.
     return directory / (model.name + std::string(model_extension));
@@ -255,12 +269,37 @@ PlatformLayers compose_platform(Context& context, const Plan& plan, const ImageP
   return result;
 }
 
-std::vector<image::Layer> seal_models(Context& context, const Plan& plan,
-                                      blob::DirectoryStore* into, const Operation& op) {
+std::vector<image::Layer> seal_models(Context& context, const Plan& plan, const WeightsPlace& place,
+                                      const Operation& op) {
   const auto plans = model_layer_plans(plan);
+  const auto at_once = place.concurrency != 0 ? place.concurrency : context.threads;
   return map_each<image::Layer>(
-      plans, context.threads, op, [&](const image::LayerPlan& layer, const Operation& inner) {
-        return image::seal_weights(layer, into, {.digest_cache = &context.digests}, inner);
+      plans, at_once, op, [&](const image::LayerPlan& layer, const Operation& inner) {
+        return image::seal_weights(layer, place.into, {.digest_cache = &context.digests}, inner);
+      });
+}
+
+std::vector<image::Layer> seal_user_files(Context& context, const Plan& plan, const Operation& op) {
+  const auto epoch = plan.request.source_date_epoch.value_or(0);
+  const auto files = collect_user_files(plan.request.files, epoch, op);
+  fs::FileTree tree;
+  std::set<fs::RootPath> given;
+  for (const auto& file : files) {
+    given.insert(file.path);
+    tree.put(file.path, file.entry);
+  }
+  tree.add_missing_parents(epoch);
+  auto layers = image::split(tree, [](const auto&, const auto&) { return image::Purpose::files; },
+                             {.compression = plan.request.compression, .directory_mtime = epoch});
+  for (auto& layer : layers) {
+    std::erase_if(layer.entries, [&](const auto& entry) {
+      return entry.second.type == fs::FileType::directory && !given.contains(entry.first);
+    });
+  }
+  std::erase_if(layers, [](const auto& layer) { return layer.entries.empty(); });
+  return map_each<image::Layer>(
+      layers, context.threads, op, [&](const image::LayerPlan& layer, const Operation& inner) {
+        return image::seal(layer, context.layers, {.threads = context.threads}, inner);
       });
 }
 

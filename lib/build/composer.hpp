@@ -15,6 +15,12 @@ struct PlatformLayers {
   PlatformReport report;  ///< without digest
 };
 
+/// Where the bytes of the model layers go in the pass that hashes them.
+struct WeightsPlace {
+  blob::BlobPlacer* into = nullptr; ///< null: nowhere, they stay where they are
+  unsigned concurrency = 0;         ///< layers at once; 0: as many as there are threads
+};
+
 /// Hops 6 and 7: packages fetched and opened, the root composed, cut into layers; nothing sealed.
 [[nodiscard]] PlatformReport describe_platform(Context& context, const Plan& plan,
                                                const ImagePlan& image, deb::PackageSource& packages,
@@ -27,8 +33,12 @@ struct PlatformLayers {
 
 /// The layers of the models: the same for every platform. With `into` their bytes go there in the
 /// pass that hashes them.
-[[nodiscard]] std::vector<image::Layer>
-seal_models(Context& context, const Plan& plan, blob::DirectoryStore* into, const Operation& op);
+[[nodiscard]] std::vector<image::Layer> seal_models(Context& context, const Plan& plan,
+                                                    const WeightsPlace& place, const Operation& op);
+/// The layers of the user's files on top of a base image. Folders that were not given themselves
+/// are left to the base, whose own mode and owner they keep.
+[[nodiscard]] std::vector<image::Layer> seal_user_files(Context& context, const Plan& plan,
+                                                        const Operation& op);
 
 /// A model file's place in the image.
 [[nodiscard]] fs::RootPath model_path(const std::string& models_directory,

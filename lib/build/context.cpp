@@ -29,6 +29,14 @@ std::vector<std::filesystem::path> catalog_directories(const EngineOptions& opti
   return directories;
 }
 
+registry::RegistryOptions registry_options(const EngineOptions& options) {
+  auto result = options.registry;
+  if (result.state_dir.empty()) {
+    result.state_dir = options.cache_dir / "registry";
+  }
+  return result;
+}
+
 } // namespace
 
 Context::Context(EngineOptions engine_options)
@@ -36,7 +44,8 @@ Context::Context(EngineOptions engine_options)
       threads(options.concurrency != 0 ? options.concurrency : default_concurrency()),
       catalog(runtime::load_catalog(catalog_directories(options))),
       layers(options.cache_dir / layers_directory), digests(options.cache_dir / "digests"),
-      transport(http::make_transport({.user_agent = fmt::format("aipack/{}", version())})) {}
+      transport(http::make_transport({.user_agent = fmt::format("aipack/{}", version())})),
+      registry(registry_options(options)) {}
 
 std::unique_ptr<deb::PackageSource> Context::packages(const BuildRequest& request) const {
   return deb::make_package_source(*transport,

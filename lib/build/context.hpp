@@ -4,6 +4,7 @@
 #include "aipack/build/engine.hpp"
 #include "aipack/deb/archive.hpp"
 #include "aipack/http/http.hpp"
+#include "aipack/registry/registry.hpp"
 #include "aipack/runtime/runtime.hpp"
 
 #include <memory>
@@ -25,6 +26,7 @@ struct Context {
   blob::DirectoryStore layers; ///< sealed layers other than weights
   blob::DigestCache digests;   ///< of model files and weights layers
   std::unique_ptr<http::HttpTransport> transport;
+  registry::Registry registry;
 
   /// A client of the archives that is as strict as the request says.
   [[nodiscard]] std::unique_ptr<deb::PackageSource> packages(const BuildRequest& request) const;

@@ -3,15 +3,18 @@
 #include "aipack/core/error.hpp"
 #include "aipack/core/for_each.hpp"
 #include "aipack/core/text.hpp"
+#include "aipack/transfer/open_image.hpp"
 
+#include "base.hpp"
 #include "composer.hpp"
 #include "composition_cache.hpp"
 #include "context.hpp"
 #include "labels.hpp"
 #include "planner.hpp"
+#include "publish.hpp"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -19,7 +22,7 @@ namespace aipack::build {
 
 struct Engine::Impl {
   explicit Impl(EngineOptions options) : context(std::move(options)) {}
-  BuildReport build(const Plan& plan, const image::Location& destination, const Operation& op);
+  BuildReport build(const Plan& plan, const Outputs& outputs, const Operation& op);
   Context context;
 };
 
@@ -58,6 +61,9 @@ BuildRequest completed(BuildRequest request) {
     request.platforms = {oci::Platform::host()};
   }
   std::ranges::sort(request.platforms);
+  if (request.base.empty() && request.user.empty()) {
+    request.user = default_user;
+  }
   const auto repeated = std::ranges::unique(request.platforms);
   request.platforms.erase(repeated.begin(), repeated.end());
   return request;
@@ -84,10 +90,43 @@ void add_layers(PlatformReport& report, const image::Image& image) {
   }
 }
 
-/// Hops 6 to 9. `weights` takes the bytes of the model layers in the pass that hashes them; null:
-/// they stay where they are.
-image::Index compose_index(Context& context, const Plan& plan, blob::DirectoryStore* weights,
-                           std::vector<PlatformReport>& reports, const Operation& op) {
+/// Images with what their blobs are read through.
+struct Composed {
+  image::Index index;
+  std::unique_ptr<transfer::Origin> base{}; ///< of the base's layers; null without a base
+};
+
+Composed extend(Context& context, const Plan& plan, const WeightsPlace& weights,
+                std::vector<PlatformReport>& reports, const Operation& op) {
+  auto layers = seal_user_files(context, plan, op);
+  auto models = seal_models(context, plan, weights, op);
+  context.digests.save();
+  std::ranges::move(models, std::back_inserter(layers));
+  auto extended = extend_base(context, plan, layers, op);
+  std::string created;
+  for (std::size_t i = 0; i < extended.images.size(); ++i) {
+    const auto& image = extended.images[i];
+    created = std::max(created, image.config->created);
+    reports.push_back({.platform = image.platform,
+                       .runtime = plan.images[i].base->reference,
+                       .digest = {},
+                       .packages = {},
+                       .dropped = {},
+                       .scripts = {},
+                       .notes = {},
+                       .layers = {}});
+    add_layers(reports.back(), image);
+  }
+  return {image::make_index(std::move(extended.images), index_annotations(plan, created)),
+          std::move(extended.origin)};
+}
+
+/// Hops 6 to 9.
+Composed compose_index(Context& context, const Plan& plan, const WeightsPlace& weights,
+                       std::vector<PlatformReport>& reports, const Operation& op) {
+  if (plan.images.front().base) {
+    return extend(context, plan, weights, reports, op);
+  }
   const auto packages = context.packages(plan.request);
   std::vector<image::Layer> models;
   std::vector<PlatformLayers> platforms(plan.images.size());
@@ -104,6 +143,7 @@ image::Index compose_index(Context& context, const Plan& plan, blob::DirectorySt
   context.digests.save();
 
   std::vector<image::Image> images;
+  std::int64_t created = 0;
   for (std::size_t i = 0; i < platforms.size(); ++i) {
     auto layers = std::move(platforms[i].layers);
     layers.insert(layers.end(), models.begin(), models.end());
@@ -111,8 +151,9 @@ image::Index compose_index(Context& context, const Plan& plan, blob::DirectorySt
         image::make_image(std::move(layers), image_settings(plan, plan.images[i], platforms[i])));
     add_layers(platforms[i].report, images.back());
     reports.push_back(std::move(platforms[i].report));
+    created = std::max(created, platforms[i].epoch);
   }
-  return image::make_index(std::move(images), index_annotations(plan, platforms));
+  return {image::make_index(std::move(images), index_annotations(plan, oci::rfc3339(created)))};
 }
 
 } // namespace
@@ -139,75 +180,160 @@ PlanReport Engine::describe(Plan plan, const Operation& op) const {
 image::Index Engine::compose(const Plan& plan, const Operation& op,
                              std::vector<PlatformReport>* reports) const {
   std::vector<PlatformReport> ignored;
-  return compose_index(impl_->context, plan, nullptr, reports != nullptr ? *reports : ignored, op);
+  if (plan.images.front().base) {
+    throw Error(ErrorCode::unsupported,
+                "cannot compose an image on a base without a place for it: the base's layers are "
+                "read only when they are wanted")
+        .with_hint("call build() with a destination");
+  }
+  return compose_index(impl_->context, plan, {}, reports != nullptr ? *reports : ignored, op).index;
 }
 
-BuildReport Engine::build(const Plan& plan, const image::Location& destination,
-                          const Operation& op) const {
+registry::Registry& Engine::registries() const {
+  return impl_->context.registry;
+}
+
+BuildReport Engine::build(const Plan& plan, const Outputs& outputs, const Operation& op) const {
   try {
-    return impl_->build(plan, destination, op);
+    return impl_->build(plan, outputs, op);
   } catch (const Error& error) {
     // A layer in the cache may have been damaged since it was sealed: it goes, and is made again.
     if (error.code() != ErrorCode::corrupt || !drop_damaged_layers(impl_->context, op)) {
       throw;
     }
   }
-  return impl_->build(plan, destination, op);
+  return impl_->build(plan, outputs, op);
 }
 
-BuildReport Engine::Impl::build(const Plan& plan, const image::Location& destination,
-                                const Operation& op) {
-  std::vector<PlatformReport> reports;
-  const auto finish = [&](const image::Index& index, image::WriteReport written) {
-    return BuildReport{.reference = destination.to_string(),
-                       .digest = index.digest(),
-                       .platforms = std::move(reports),
-                       .written = written};
-  };
-  switch (destination.kind) {
-  case image::Location::Kind::layout: {
-    std::error_code ignored;
-    const bool is_new = !std::filesystem::exists(destination.path, ignored);
-    try {
-      auto layout = blob::Layout::create(destination.path);
-      const auto index = compose_index(context, plan, &layout.blobs(), reports, op);
-      return finish(index,
-                    image::write_layout(index, layout, destination.tag, context.threads, op));
-    } catch (...) {
-      if (is_new) { // An empty layout is no result: it goes with what was put into it.
-        std::filesystem::remove_all(destination.path, ignored);
-      }
-      throw;
-    }
+namespace {
+
+using Kind = image::Location::Kind;
+
+const image::Location* first_of(const Outputs& outputs, Kind kind) {
+  const auto found = std::ranges::find(outputs.destinations, kind, &image::Location::kind);
+  return found == outputs.destinations.end() ? nullptr : &*found;
+}
+
+void check(const Plan& plan, const Outputs& outputs) {
+  if (outputs.destinations.empty() && outputs.engines.empty()) {
+    throw Error(ErrorCode::invalid_input, "cannot build: there is no place to write to");
   }
-  case image::Location::Kind::oci_archive: {
-    const auto index = compose_index(context, plan, nullptr, reports, op);
-    return finish(index, image::write_oci_archive(index, destination.path, destination.tag, op));
-  }
-  case image::Location::Kind::docker_archive: {
-    if (plan.images.size() != 1) {
+  for (const auto& destination : outputs.destinations) {
+    if (destination.kind == Kind::docker_archive && plan.images.size() != 1) {
       throw Error(ErrorCode::invalid_input,
                   "cannot write a docker archive: it holds the image of one platform")
           .with_hint("choose one with --platform, or write an oci-archive");
     }
-    const auto index = compose_index(context, plan, nullptr, reports, op);
-    const auto name =
-        destination.tag.empty() ? default_image_name(plan.models) + ":latest" : destination.tag;
-    return finish(index,
-                  image::write_docker_archive(index.images.front(), destination.path, {name}, op));
   }
-  case image::Location::Kind::registry:
-    break;
+}
+
+/// A layout that did not exist before goes again when the build fails: an empty one is no result.
+class NewLayout {
+public:
+  explicit NewLayout(const std::filesystem::path& directory) : directory_(directory) {
+    std::error_code ignored;
+    is_new_ = !std::filesystem::exists(directory, ignored);
   }
-  throw Error(ErrorCode::unsupported,
-              fmt::format("cannot push to {}: this version writes layouts and archives",
-                          quoted(destination.to_string())))
-      .with_hint("write 'oci:DIR' and push it with skopeo");
+  ~NewLayout() {
+    std::error_code ignored;
+    if (is_new_) {
+      std::filesystem::remove_all(directory_, ignored);
+    }
+  }
+  NewLayout(const NewLayout&) = delete;
+  NewLayout& operator=(const NewLayout&) = delete;
+  void keep() noexcept { is_new_ = false; }
+
+private:
+  std::filesystem::path directory_;
+  bool is_new_ = false;
+};
+
+void add(image::WriteReport& sum, const image::WriteReport& part) {
+  sum.new_bytes += part.new_bytes;
+  sum.reused_bytes += part.reused_bytes;
+  sum.cloned_bytes += part.cloned_bytes;
+}
+
+} // namespace
+
+BuildReport Engine::Impl::build(const Plan& plan, const Outputs& outputs, const Operation& op) {
+  check(plan, outputs);
+  // The weights go in one pass to the place that needs their bytes: a layout on disk, else a
+  // registry. The other places read them again from the model files.
+  const auto* layout_place = first_of(outputs, Kind::layout);
+  const auto* registry_place = first_of(outputs, Kind::registry);
+  std::optional<NewLayout> new_layout;
+  std::optional<blob::Layout> layout;
+  std::optional<RegistryWeights> sender;
+  WeightsPlace weights;
+  if (layout_place != nullptr) {
+    new_layout.emplace(layout_place->path);
+    layout = blob::Layout::create(layout_place->path);
+    weights.into = &layout->blobs();
+  } else if (registry_place != nullptr) {
+    sender.emplace(context.registry, registry_place->reference.value());
+    weights = {.into = &*sender, .concurrency = context.options.registry.concurrency};
+  }
+  const auto requests_before = context.registry.requests();
+  BuildReport report{.reference = outputs.destinations.empty()
+                                      ? outputs.engine_tag
+                                      : outputs.destinations.front().to_string(),
+                     .digest = oci::Digest::of(""),
+                     .platforms = {}};
+  const auto composed = compose_index(context, plan, weights, report.platforms, op);
+  const auto& index = composed.index;
+  report.digest = index.digest();
+
+  const auto origin = transfer::open_origin(index);
+  for (const auto& destination : outputs.destinations) {
+    switch (destination.kind) {
+    case Kind::layout: {
+      if (&destination != layout_place) {
+        layout = blob::Layout::create(destination.path);
+      }
+      add(report.written,
+          image::write_layout(index, *layout, destination.tag, context.threads, op));
+      break;
+    }
+    case Kind::oci_archive:
+      add(report.written, image::write_oci_archive(index, destination.path, destination.tag, op));
+      break;
+    case Kind::docker_archive:
+      report.written.new_bytes +=
+          transfer::write_docker_archive(*origin, destination.path,
+                                         docker_archive_name(destination, plan), {}, op)
+              .sent_bytes;
+      break;
+    case Kind::registry: {
+      transfer::CopyOptions options{.concurrency = context.options.registry.concurrency};
+      options.target.mount_sources = mount_sources(plan, destination);
+      auto pushed = transfer::copy(*origin, destination, context.registry, options, op);
+      if (&destination == registry_place && sender) {
+        sender->add_to(pushed);
+      }
+      pushed.requests = context.registry.requests() - requests_before;
+      report.pushed.push_back(std::move(pushed));
+      break;
+    }
+    }
+  }
+  for (const auto& engine : outputs.engines) {
+    report.loaded.push_back(transfer::load(*origin, engine, {.tag = outputs.engine_tag}, op));
+    if (report.reference.empty()) {
+      report.reference = report.loaded.back().reference;
+    }
+  }
+  if (new_layout) {
+    new_layout->keep();
+  }
+  return report;
 }
 
 rootfs::Record Engine::composition(const image::Location& image, const oci::Platform& platform,
                                    const Operation& op) const {
-  const auto source = image::ImageSource::open(image, op);
+  const auto origin = transfer::open_origin(image, impl_->context.registry, op);
+  const auto source = transfer::open_image(*origin, op);
   const auto& stored = source.image(platform);
   const auto record = image::find_file(stored, fs::RootPath::parse(rootfs::record_path), op);
   if (!record) {
@@ -232,7 +358,8 @@ std::vector<rootfs::ChainLink> Engine::why(const image::Location& image,
                                                   path.to_string(), dropped->reason));
   }
   // Models and the record itself came after the composition.
-  const auto files = image::list_files(image::ImageSource::open(image, op).image(platform), op);
+  const auto origin = transfer::open_origin(image, impl_->context.registry, op);
+  const auto files = image::list_files(transfer::open_image(*origin, op).image(platform), op);
   if (!files.contains(path)) {
     throw Error(ErrorCode::not_found,
                 fmt::format("cannot explain '{}': it is not in the image", path.to_string()));

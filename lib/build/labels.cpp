@@ -90,13 +90,48 @@ image::ImageSettings image_settings(const Plan& plan, const ImagePlan& image,
   return settings;
 }
 
-oci::Annotations index_annotations(const Plan& plan, const std::vector<PlatformLayers>& platforms) {
-  auto annotations = model_facts(plan);
-  std::int64_t created = 0;
-  for (const auto& platform : platforms) {
-    created = std::max(created, platform.epoch);
+image::Extension base_extension(const Plan& plan, const ImagePlan& image,
+                                const image::StoredImage& base) {
+  const auto& request = plan.request;
+  image::Extension extension{.layers = {},
+                             .created = request.source_date_epoch,
+                             .user = {},
+                             .entrypoint = {},
+                             .env = request.env,
+                             .labels = model_facts(plan),
+                             .annotations = model_facts(plan)};
+  if (!request.user.empty()) {
+    extension.user = request.user;
   }
-  annotations["org.opencontainers.image.created"] = oci::rfc3339(created);
+  if (!request.entrypoint.empty()) {
+    extension.entrypoint = request.entrypoint;
+  }
+  // OCI image-spec 1.1, annotations.md, "Pre-Defined Annotation Keys".
+  auto& annotations = extension.annotations;
+  annotations["org.opencontainers.image.base.digest"] = image.base->manifest.digest.to_string();
+  const auto location = image::Location::parse(image.base->reference);
+  if (location.reference) {
+    annotations["org.opencontainers.image.base.name"] = location.reference->to_string();
+  }
+  const auto created =
+      request.source_date_epoch ? oci::rfc3339(*request.source_date_epoch) : base.config->created;
+  if (!created.empty()) {
+    annotations["org.opencontainers.image.created"] = created;
+  }
+  for (const auto& [key, value] : request.labels) {
+    extension.labels[key] = value;
+  }
+  for (const auto& [key, value] : request.annotations) {
+    annotations[key] = value;
+  }
+  return extension;
+}
+
+oci::Annotations index_annotations(const Plan& plan, const std::string& created) {
+  auto annotations = model_facts(plan);
+  if (!created.empty()) {
+    annotations["org.opencontainers.image.created"] = created;
+  }
   for (const auto& [key, value] : plan.request.annotations) {
     annotations[key] = value;
   }

@@ -4,7 +4,7 @@
 
 #include "composer.hpp"
 
-#include <vector>
+#include <string>
 
 namespace aipack::build {
 
@@ -12,7 +12,10 @@ namespace aipack::build {
 /// function of plan and composition.
 [[nodiscard]] image::ImageSettings image_settings(const Plan& plan, const ImagePlan& image,
                                                   const PlatformLayers& platform);
-[[nodiscard]] oci::Annotations index_annotations(const Plan& plan,
-                                                 const std::vector<PlatformLayers>& platforms);
+/// What the request and the models say on top of a base image; without layers.
+[[nodiscard]] image::Extension base_extension(const Plan& plan, const ImagePlan& image,
+                                              const image::StoredImage& base);
+/// `created`: of the youngest image, RFC 3339; may be empty.
+[[nodiscard]] oci::Annotations index_annotations(const Plan& plan, const std::string& created);
 
 } // namespace aipack::build

@@ -43,6 +43,15 @@ Json to_json(const solve::Choice& choice) {
 }
 
 Json to_json(const ImagePlan& image) {
+  if (image.base) {
+    const auto& manifest = image.base->manifest;
+    return {{"platform", image.platform.to_string()},
+            {"base",
+             {{"reference", image.base->reference},
+              {"media_type", manifest.media_type},
+              {"digest", manifest.digest.to_string()},
+              {"size_bytes", manifest.size_bytes}}}};
+  }
   Json json{{"platform", image.platform.to_string()}, {"runtime", runtime_to_json(image.runtime)}};
   if (image.server_digest) {
     json["server_digest"] = image.server_digest->to_string();
@@ -162,7 +171,26 @@ solve::Choice read_choice(const Reader& json, const deb::Mirrors& mirrors) {
   return choice;
 }
 
+ImagePlan read_base_image(const Reader& json, std::string_view name) {
+  const Reader base(json.member("base"), name);
+  ImagePlan image{.platform = oci::Platform::parse(json.text("platform")),
+                  .runtime = {},
+                  .releases = {},
+                  .indexes = {},
+                  .choices = {},
+                  .assumed = {},
+                  .base = PinnedBase{base.text("reference"),
+                                     {.media_type = base.text("media_type"),
+                                      .digest = base.digest("digest"),
+                                      .size_bytes = base.number("size_bytes")}}};
+  image.base->manifest.platform = image.platform;
+  return image;
+}
+
 ImagePlan read_image(const Reader& json, const deb::Mirrors& mirrors, std::string_view name) {
+  if (json.has("base")) {
+    return read_base_image(json, name);
+  }
   ImagePlan image{.platform = oci::Platform::parse(json.text("platform")),
                   .runtime = runtime_from_json(json.member("runtime"), name),
                   .releases = {},

@@ -6,6 +6,9 @@
 #include "aipack/core/overloaded.hpp"
 #include "aipack/core/text.hpp"
 
+#include "base.hpp"
+#include "plain_model.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <set>
@@ -193,7 +196,56 @@ ImagePlan plan_platform(const Context& context, const BuildRequest& request,
 
 } // namespace
 
+namespace {
+
+/// What a base image serves need not be ONNX. What is, may still not reach out of its folder.
+PlannedModel plan_plain_model(Context& context, const std::filesystem::path& path,
+                              const BuildRequest& request, const Operation& op) {
+  auto model = collect_plain_model(path, op);
+  for (const auto& file : model.files) {
+    if (file.path.ends_with(".onnx")) {
+      (void)inspect_model(file.source, request, op);
+    }
+    model.digests.push_back(file.size_bytes <= max_digested_bytes
+                                ? std::optional(file_digest(context, file, op))
+                                : std::nullopt);
+  }
+  if (!request.model_name.empty()) {
+    if (model.files.size() == 1 && model.files.front().path == model.name) {
+      model.files.front().path = request.model_name;
+    }
+    model.name = request.model_name;
+  }
+  check_name(model.name);
+  return model;
+}
+
+std::vector<PlannedModel> plan_plain_models(Context& context, const BuildRequest& request,
+                                            const Operation& op) {
+  if (request.models.size() > 1 && !request.model_name.empty()) {
+    throw Error(ErrorCode::invalid_input, "cannot use a model name: there is more than one model");
+  }
+  std::vector<PlannedModel> models;
+  std::set<std::string> names;
+  for (const auto& path : request.models) {
+    models.push_back(plan_plain_model(context, path, request, op));
+    if (!names.insert(models.back().name).second) {
+      throw Error(ErrorCode::invalid_input,
+                  fmt::format("cannot build: two models are named {}", quoted(models.back().name)))
+          .with_hint("rename one of them: a model stands in the image under its own name");
+    }
+  }
+  return models;
+}
+
+} // namespace
+
 Plan make_plan(Context& context, const BuildRequest& request, const Operation& op) {
+  if (!request.base.empty()) {
+    return {.request = request,
+            .models = plan_plain_models(context, request, op),
+            .images = plan_base(context, request, op)};
+  }
   const auto models = inspect_models(request, op);
   const auto mirrors = mirrors_for(request);
   const auto packages = context.packages(request);
@@ -242,6 +294,10 @@ void check_request(const BuildRequest& request, const Lock& lock, std::string_vi
         .with_hint("leave the option away, or write the lock again with 'aipack plan -o'");
   };
   for (const auto& image : lock.images) {
+    if (request.base != (image.base ? image.base->reference : std::string())) {
+      fail(image.base ? fmt::format("the base image {}", quoted(image.base->reference))
+                      : "no base image");
+    }
     if (!request.runtime.empty() && request.runtime != image.runtime.name) {
       fail("another runtime than --runtime");
     }
@@ -260,11 +316,16 @@ Plan make_locked_plan(Context& context, const BuildRequest& request, std::string
                       std::string_view name, const Operation& op) {
   const auto lock = read_lock(lock_text, name, mirrors_for(request));
   Plan plan{.request = request,
-            .models = planned(context, inspect_models(request, op), op),
+            .models = request.base.empty() ? planned(context, inspect_models(request, op), op)
+                                           : plan_plain_models(context, request, op),
             .images = {},
             .locked = true};
   check_models(plan.models, lock, name);
   check_request(request, lock, name);
+  if (!request.base.empty() && request.every_platform) {
+    plan.images = lock.images;
+    return plan;
+  }
   for (const auto& platform : request.platforms) {
     const auto image = std::ranges::find(lock.images, platform, &ImagePlan::platform);
     if (image == lock.images.end()) {
@@ -273,6 +334,9 @@ Plan make_locked_plan(Context& context, const BuildRequest& request, std::string
           .with_hint("write it again for these platforms with 'aipack plan -o'");
     }
     plan.images.push_back(*image);
+    if (image->base) {
+      continue;
+    }
     if (server_digest(context, image->runtime, op) != image->server_digest) {
       throw Error(ErrorCode::invalid_input,
                   fmt::format("cannot use lock file {}: it pins another build of '{}'",

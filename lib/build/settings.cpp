@@ -25,6 +25,7 @@ constexpr std::size_t max_settings_depth = 16;
 
 const std::vector<std::string> known_keys{"model_name",
                                           "platform",
+                                          "base",
                                           "runtime",
                                           "suite",
                                           "mirror",
@@ -128,6 +129,8 @@ void assign(Settings& settings, const std::string& key, const YAML::Node& value,
     settings.model_name = text();
   } else if (key == "platform") {
     settings.platform = joined(scalars(value, name, key), ",");
+  } else if (key == "base") {
+    settings.base = text();
   } else if (key == "runtime") {
     settings.runtime = text();
   } else if (key == "suite") {
@@ -269,6 +272,7 @@ Settings environment_settings(const std::function<const char*(const char*)>& loo
     settings.mirror_origin = "AIPACK_MIRROR";
   }
   take("AIPACK_PLATFORM", settings.platform);
+  take("AIPACK_BASE", settings.base);
   take("AIPACK_RUNTIME", settings.runtime);
   take("AIPACK_SUITE", settings.suite);
   take("AIPACK_COMPRESS", settings.compress);
@@ -287,6 +291,7 @@ Settings merge(Settings strong, const Settings& weak) {
   }
   prefer(strong.model_name, weak.model_name);
   prefer(strong.platform, weak.platform);
+  prefer(strong.base, weak.base);
   prefer(strong.runtime, weak.runtime);
   prefer(strong.suite, weak.suite);
   prefer(strong.mirror, weak.mirror);
@@ -332,6 +337,8 @@ BuildRequest make_request(const std::vector<std::filesystem::path>& models,
   request.model_name = settings.model_name.value_or("");
   request.platforms = settings.platform ? oci::Platform::parse_list(*settings.platform)
                                         : std::vector{oci::Platform::host()};
+  request.every_platform = settings.platform == "all";
+  request.base = settings.base.value_or("");
   request.runtime = settings.runtime.value_or("");
   request.suite = settings.suite.value_or("");
   request.mirror = settings.mirror.value_or("");

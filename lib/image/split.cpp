@@ -166,17 +166,19 @@ LayerPlan make_plan(Purpose purpose, const Units& units, const fs::FileTree& tre
 }
 
 /// One layer per model file, in path order; what does not fit the budget shares the first one.
-std::vector<Units> cut_model(Units units) {
+std::vector<Units> cut_model(Units units, const SplitOptions& options) {
   Units files;
   Units shared;
   for (auto& unit : units) {
-    (unit.is_file ? files : shared).push_back(std::move(unit));
+    const bool alone = unit.is_file && unit.size_bytes >= options.min_own_layer_bytes;
+    (alone ? files : shared).push_back(std::move(unit));
   }
   std::stable_sort(files.begin(), files.end(),
                    [](const Unit& a, const Unit& b) { return a.size_bytes > b.size_bytes; });
-  const bool too_many = files.size() + (shared.empty() ? 0U : 1U) > max_model_layers;
+  const bool too_many = files.size() + (shared.empty() ? 0U : 1U) > options.max_model_layers;
   if (too_many) {
-    const auto first_small = files.begin() + (max_model_layers - 1);
+    const auto first_small =
+        files.begin() + static_cast<std::ptrdiff_t>(options.max_model_layers - 1);
     std::move(first_small, files.end(), std::back_inserter(shared));
     files.erase(first_small, files.end());
   }
@@ -203,7 +205,7 @@ std::vector<LayerPlan> split(const fs::FileTree& tree, const PurposeOf& purpose_
       plans.push_back(make_plan(purpose, units, tree, options));
       continue;
     }
-    for (const auto& layer : cut_model(std::move(units))) {
+    for (const auto& layer : cut_model(std::move(units), options)) {
       plans.push_back(make_plan(purpose, layer, tree, options));
     }
   }

@@ -18,6 +18,7 @@ namespace py = pybind11;
 void bind_errors(py::module_& module);
 void bind_model(py::module_& module);
 void bind_image(py::module_& module);
+void bind_transfer(py::module_& module);
 void bind_build(py::module_& module);
 void bind_progress(py::module_& module);
 
@@ -32,6 +33,13 @@ Result call(const py::object& progress, Work&& work) {
   run(progress, [&](const Operation& op) { result.emplace(work(op)); });
   return std::move(*result);
 }
+
+/// Registries as docker and podman know them on this machine.
+[[nodiscard]] registry::RegistryOptions registry_options(const std::string& auth_file,
+                                                         bool plain_http);
+/// The engines of these names; throws Error{unavailable} for one that does not answer.
+[[nodiscard]] std::vector<transfer::ContainerEngine>
+container_engines(const std::vector<std::string>& names, const Operation& op);
 
 /// Text out of a model or an image as a Python string: bytes that are not UTF-8 are replaced, since
 /// they are the author's, not ours.

@@ -17,6 +17,8 @@ build::Settings settings_from(const py::dict& values) {
       take(settings.model_name);
     } else if (key == "platform") {
       take(settings.platform);
+    } else if (key == "base") {
+      take(settings.base);
     } else if (key == "runtime") {
       take(settings.runtime);
     } else if (key == "suite") {
@@ -133,6 +135,8 @@ void bind_reports(py::module_& module) {
       .def_readonly("platforms", &build::BuildReport::platforms)
       .def_property_readonly(
           "new_bytes", [](const build::BuildReport& report) { return report.written.new_bytes; })
+      .def_readonly("pushed", &build::BuildReport::pushed, "One per registry.")
+      .def_readonly("loaded", &build::BuildReport::loaded, "One per container engine.")
       .def("__repr__", [](const build::BuildReport& report) {
         return "<BuildReport " + report.reference + " " + report.digest.to_string() + ">";
       });
@@ -181,12 +185,17 @@ void bind_build(py::module_& module) {
           "The text of the lock file.");
   py::class_<build::Engine>(module, "Engine")
       .def(py::init([](const std::string& cache_dir, const std::vector<std::string>& data_dirs,
-                       bool offline, unsigned jobs, std::int64_t now) {
+                       const std::vector<std::string>& catalog_dirs,
+                       const std::vector<std::string>& keyrings, bool offline, unsigned jobs,
+                       std::int64_t now, const std::string& auth_file, bool plain_http) {
         return build::Engine({.cache_dir = cache_dir,
                               .data_dirs = {data_dirs.begin(), data_dirs.end()},
+                              .catalog_dirs = {catalog_dirs.begin(), catalog_dirs.end()},
+                              .keyrings = {keyrings.begin(), keyrings.end()},
                               .now = now,
                               .offline = offline,
-                              .concurrency = jobs});
+                              .concurrency = jobs,
+                              .registry = registry_options(auth_file, plain_http)});
       }))
       .def("analyze",
            [](const build::Engine& engine, const std::string& path, const py::object& progress) {
@@ -204,31 +213,60 @@ void bind_build(py::module_& module) {
                  progress, [&](const Operation& op) { return engine.describe(plan, op); });
            })
       .def("build",
-           [](const build::Engine& engine, const build::Plan& plan, const std::string& output,
-              const py::object& progress) {
-             const auto destination = image::Location::parse(output);
+           [](const build::Engine& engine, const build::Plan& plan,
+              const std::vector<std::string>& destinations, const std::vector<std::string>& engines,
+              const std::string& engine_tag, const py::object& progress) {
+             build::Outputs outputs{.engine_tag = engine_tag};
+             for (const auto& destination : destinations) {
+               outputs.destinations.push_back(image::Location::parse(destination));
+             }
              return call<build::BuildReport>(progress, [&](const Operation& op) {
-               return engine.build(plan, destination, op);
+               outputs.engines = container_engines(engines, op);
+               return engine.build(plan, outputs, op);
+             });
+           })
+      .def("copy",
+           [](const build::Engine& engine, const std::string& source,
+              const std::string& destination, const std::string& platforms, bool referrers,
+              const py::object& progress) {
+             transfer::CopyOptions options{.referrers = referrers};
+             if (!platforms.empty() && platforms != "all") {
+               options.platforms = oci::Platform::parse_list(platforms);
+             }
+             return call<transfer::CopyReport>(progress, [&](const Operation& op) {
+               return transfer::copy(image::Location::parse(source),
+                                     image::Location::parse(destination), engine.registries(),
+                                     options, op);
+             });
+           })
+      .def("tags",
+           [](const build::Engine& engine, const std::string& repository,
+              const py::object& progress) {
+             const auto name = oci::Reference::parse(repository);
+             return call<std::vector<std::string>>(progress, [&](const Operation& op) {
+               return engine.registries().open(name, registry::Access::pull).tags(op);
              });
            })
       .def("inspect",
-           [](const build::Engine&, const std::string& reference, const py::object& progress) {
+           [](const build::Engine& engine, const std::string& reference,
+              const py::object& progress) {
              const auto location = image::Location::parse(reference);
              return call<image::ImageSource>(progress, [&](const Operation& op) {
-               return image::ImageSource::open(location, op);
+               const auto origin = transfer::open_origin(location, engine.registries(), op);
+               return transfer::open_image(*origin, op);
              });
            })
-      .def("why",
-           [](const build::Engine& engine, const std::string& reference, const std::string& path,
-              const std::string& platform, const py::object& progress) {
-             const auto location = image::Location::parse(reference);
-             return call<std::vector<rootfs::ChainLink>>(progress, [&](const Operation& op) {
-               const auto wanted = platform.empty()
-                                       ? image::ImageSource::open(location, op).image().platform
-                                       : oci::Platform::parse(platform);
-               return engine.why(location, wanted, fs::RootPath::parse(path), op);
-             });
-           });
+      .def("why", [](const build::Engine& engine, const std::string& reference,
+                     const std::string& path, const std::string& platform,
+                     const py::object& progress) {
+        const auto location = image::Location::parse(reference);
+        return call<std::vector<rootfs::ChainLink>>(progress, [&](const Operation& op) {
+          const auto origin = transfer::open_origin(location, engine.registries(), op);
+          const auto wanted = platform.empty() ? transfer::open_image(*origin, op).image().platform
+                                               : oci::Platform::parse(platform);
+          return engine.why(location, wanted, fs::RootPath::parse(path), op);
+        });
+      });
 }
 
 } // namespace aipack::python

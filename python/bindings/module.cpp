@@ -8,5 +8,6 @@ PYBIND11_MODULE(_core, module) {
   bind_progress(module);
   bind_model(module);
   bind_image(module);
+  bind_transfer(module);
   bind_build(module);
 }

@@ -82,6 +82,12 @@ build::EngineOptions Session::engine_options() const {
   return options;
 }
 
+build::Engine Session::engine(registry::RegistryOptions registry) const {
+  auto options = engine_options();
+  options.registry = std::move(registry);
+  return build::Engine(std::move(options));
+}
+
 Operation Session::operation() {
   if (!renderer_) {
     renderer_ = make_renderer(quiet ? "none" : progress, verbose);

@@ -33,6 +33,8 @@ public:
 
   [[nodiscard]] build::EngineOptions engine_options() const;
   [[nodiscard]] build::Engine engine() const { return build::Engine(engine_options()); }
+  /// The same for verbs that may talk to registries.
+  [[nodiscard]] build::Engine engine(registry::RegistryOptions registry) const;
   /// Progress goes to stderr as the options say; stops when the user asks.
   [[nodiscard]] Operation operation();
   /// Takes progress lines off the terminal before a result is printed.

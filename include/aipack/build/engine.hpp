@@ -7,8 +7,11 @@
 #include "aipack/image/image.hpp"
 #include "aipack/image/reader.hpp"
 #include "aipack/model/model.hpp"
+#include "aipack/registry/registry.hpp"
 #include "aipack/rootfs/rootfs.hpp"
 #include "aipack/runtime/runtime.hpp"
+#include "aipack/transfer/copy.hpp"
+#include "aipack/transfer/load.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -30,6 +33,15 @@ struct EngineOptions {
   std::int64_t now = 0;                          ///< seconds since the epoch, for Valid-Until
   bool offline = false;
   unsigned concurrency = 0; ///< threads; 0: as many as the machine has
+  /// How registries are spoken to; its state_dir defaults to a folder of the cache.
+  registry::RegistryOptions registry{};
+};
+
+/// Where a build goes. It is composed once, whatever the number of places.
+struct Outputs {
+  std::vector<image::Location> destinations{};
+  std::vector<transfer::ContainerEngine> engines{}; ///< the host's platform, or the only one
+  std::string engine_tag{};                         ///< "NAME:TAG" in those engines; empty: none
 };
 
 /// A layer as people see it.
@@ -64,10 +76,12 @@ struct PlanReport {
 };
 
 struct BuildReport {
-  std::string reference; ///< where it went: "oci:./digits.oci:latest"
+  std::string reference; ///< where it went first: "oci:./digits.oci:latest"
   oci::Digest digest;    ///< of the index
   std::vector<PlatformReport> platforms;
-  image::WriteReport written;
+  image::WriteReport written{};               ///< to layouts and archives
+  std::vector<transfer::CopyReport> pushed{}; ///< one per registry
+  std::vector<transfer::LoadReport> loaded{}; ///< one per engine
 };
 
 /// Why a runtime can or cannot serve a model.
@@ -110,12 +124,19 @@ public:
   [[nodiscard]] PlanReport describe(Plan plan, const Operation& op) const;
 
   /// Hops 6 to 9: fetches, composes and seals; blobs are in the cache (weights stay where they
-  /// are).
+  /// are). Throws Error{unsupported} for a plan on a base image, whose layers stay in its registry:
+  /// build() sends those where they are wanted.
   [[nodiscard]] image::Index compose(const Plan& plan, const Operation& op,
                                      std::vector<PlatformReport>* reports = nullptr) const;
-  /// Hops 6 to 10, into a layout or an archive.
+  /// Hops 6 to 10: to layouts, archives, registries and container engines.
+  BuildReport build(const Plan& plan, const Outputs& outputs, const Operation& op) const;
   BuildReport build(const Plan& plan, const image::Location& destination,
-                    const Operation& op) const;
+                    const Operation& op) const {
+    return build(plan, Outputs{.destinations = {destination}}, op);
+  }
+
+  /// The registries of this engine: one set of connections and tokens.
+  [[nodiscard]] registry::Registry& registries() const;
 
   /// The composition record of one platform's image; throws Error{not_found} for an image that
   /// aipack did not compose.

@@ -3,6 +3,7 @@
 #include "aipack/build/request.hpp"
 #include "aipack/core/export.hpp"
 #include "aipack/model/model.hpp"
+#include "aipack/oci/descriptor.hpp"
 #include "aipack/oci/digest.hpp"
 #include "aipack/runtime/runtime.hpp"
 #include "aipack/solve/solve.hpp"
@@ -33,6 +34,13 @@ struct PinnedIndex {
   bool operator==(const PinnedIndex&) const = default;
 };
 
+/// The image that is extended, by digest.
+struct PinnedBase {
+  std::string reference;    ///< as the request names it: "docker://nvcr.example/tritonserver:24.01"
+  oci::Descriptor manifest; ///< of this platform's image
+  bool operator==(const PinnedBase&) const = default;
+};
+
 /// What one platform's image is made from, every input by digest. `choices` hold URLs of the mirror
 /// in force; the lock file keeps only their path on a mirror, so that it does not depend on who
 /// resolved it.
@@ -46,6 +54,7 @@ struct ImagePlan {
   std::vector<std::string> requested{}; ///< relations asked for beside the runtime's, kept whole
   std::vector<std::string> skipped{};   ///< suites that were left out, and why
   std::optional<oci::Digest> server_digest{}; ///< of the server program that is added
+  std::optional<PinnedBase> base{}; ///< then there are no packages, and the runtime is the base's
   bool operator==(const ImagePlan&) const = default;
 };
 
@@ -55,6 +64,7 @@ struct PlannedModel {
   std::string name; ///< served under this name
   std::vector<model::ModelFile> files;
   std::vector<std::optional<oci::Digest>> digests; ///< one per file
+  bool plain = false; ///< aipack did not read it: its files keep their names
   std::string license{};
   std::string description{};
   std::string producer{};

@@ -30,6 +30,10 @@ struct BuildRequest {
   std::vector<std::filesystem::path> models; ///< files or folders, at least one
   std::string model_name{}; ///< serve the only model under this name; empty: its file stem
   std::vector<oci::Platform> platforms{}; ///< empty: the host's
+  bool every_platform = false; ///< all that can be built: aipack's own, or all of the base image
+  /// An image to extend instead of composing one, in the syntax of image::Location: its layers and
+  /// config are kept, models and files are added.
+  std::string base{};
   std::string runtime{}; ///< empty: the first of the catalog that can serve the models
   std::string suite{};   ///< empty: the runtime's
   std::string mirror{};  ///< "URL" or "URL,SECURITY_URL"; empty: the host's apt configuration, else
@@ -41,7 +45,8 @@ struct BuildRequest {
   std::vector<std::string> env{};        ///< "NAME=value", after the runtime's
   std::map<std::string, std::string> labels{};
   std::map<std::string, std::string> annotations{}; ///< of the manifests and the index
-  std::string user = "65532:65532";                 ///< numeric
+  /// Numeric, "UID:GID"; empty: the unprivileged 65532:65532, or the base image's own.
+  std::string user{};
   codec::Compression compression{};
   std::optional<std::int64_t>
       source_date_epoch{}; ///< seconds; empty: the newest file of the packages
@@ -53,6 +58,9 @@ struct BuildRequest {
       waived_scripts{}; ///< packages whose unknown maintainer scripts are ignored
   bool operator==(const BuildRequest&) const = default;
 };
+
+/// Who a composed image runs as.
+inline constexpr std::string_view default_user = "65532:65532";
 
 /// Limits.
 inline constexpr std::size_t max_models = 64;

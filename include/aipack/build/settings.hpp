@@ -18,8 +18,8 @@ inline constexpr std::uint64_t max_settings_bytes = std::uint64_t{1} << 20;
 /// The options that a file, the environment or a command line may set; what is empty is decided by
 /// a weaker source.
 struct Settings {
-  std::optional<std::string> model_name, platform, runtime, suite, mirror, user, compress, tag,
-      output;
+  std::optional<std::string> model_name, platform, base, runtime, suite, mirror, user, compress,
+      tag, output;
   std::optional<std::vector<std::string>> packages, files, entrypoint, env, allow, waive_scripts;
   std::map<std::string, std::string> labels, annotations;
   std::optional<bool> ignore_valid_until, skip_incomplete_suites;
@@ -34,7 +34,7 @@ struct Settings {
 [[nodiscard]] AIPACK_API Settings parse_settings(std::string_view yaml, std::string_view name,
                                                  const std::filesystem::path& folder);
 
-/// AIPACK_MIRROR, AIPACK_PLATFORM, AIPACK_RUNTIME, AIPACK_COMPRESS, AIPACK_SUITE,
+/// AIPACK_MIRROR, AIPACK_PLATFORM, AIPACK_BASE, AIPACK_RUNTIME, AIPACK_COMPRESS, AIPACK_SUITE,
 /// AIPACK_SKIP_INCOMPLETE_SUITES and SOURCE_DATE_EPOCH. `lookup` returns null for what is not set.
 [[nodiscard]] AIPACK_API Settings
 environment_settings(const std::function<const char*(const char*)>& lookup);

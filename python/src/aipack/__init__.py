@@ -19,11 +19,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from . import _core, _defaults
 from ._core import (
     BuildReport,
+    CopyReport,
     Dropped,
     Finding,
     Image,
     ImageLayer,
     Layer,
+    LoadReport,
     Model,
     ModelFile,
     Operator,
@@ -55,10 +57,10 @@ from ._errors import (
 )
 
 __all__ = [
-    "AlreadyExistsError", "BuildReport", "CancelledError", "CorruptError", "DeniedError", "Dropped", "Engine", "Error", "Finding", "Image",
-    "ImageLayer", "InternalError", "InvalidInputError", "Layer", "LocalIOError", "Model", "ModelFile", "NotFoundError", "Operator", "Package",
+    "AlreadyExistsError", "BuildReport", "CancelledError", "CopyReport", "CorruptError", "DeniedError", "Dropped", "Engine", "Error", "Finding", "Image",
+    "ImageLayer", "InternalError", "InvalidInputError", "Layer", "LoadReport", "LocalIOError", "Model", "ModelFile", "NotFoundError", "Operator", "Package",
     "Plan", "PlanReport", "PlatformImage", "PlatformReport", "ProgressEvent", "Tensor", "UnauthenticatedError", "UnavailableError",
-    "UnsatisfiableError", "UnsupportedError", "Verdict", "WhyLink", "__version__", "analyze", "build", "inspect", "plan", "why",
+    "UnsatisfiableError", "UnsupportedError", "Verdict", "WhyLink", "__version__", "analyze", "build", "copy", "inspect", "plan", "tags", "why",
 ]
 
 Path = str | os.PathLike[str]
@@ -99,15 +101,34 @@ class Engine:
         data_dirs: folders with the runtime catalog and servers; default: those installed with aipack.
         offline: use nothing but the cache.
         jobs: threads; 0 means as many as the machine has.
+        catalog_dirs: folders with the user's own runtime entries; default: ``aipack/runtimes`` below the user's configuration.
+        keyrings: OpenPGP keyrings that Release files are verified with; default ``$AIPACK_KEYRING`` or Debian's.
+        auth_file: credentials of registries; default: those of ``docker login`` and ``podman login``.
+        plain_http: speak HTTP to the registries that are named; loopback ones are always spoken to so.
     """
 
-    def __init__(self, cache_dir: Path | None = None, data_dirs: Sequence[Path] | None = None, offline: bool = False, jobs: int = 0) -> None:
+    def __init__(
+        self,
+        cache_dir: Path | None = None,
+        data_dirs: Sequence[Path] | None = None,
+        offline: bool = False,
+        jobs: int = 0,
+        *,
+        catalog_dirs: Sequence[Path] | None = None,
+        keyrings: Sequence[Path] | None = None,
+        auth_file: Path = "",
+        plain_http: bool = False,
+    ) -> None:
         self._engine = _core.Engine(
             os.fspath(cache_dir) if cache_dir is not None else _defaults.cache_dir(),
             [os.fspath(path) for path in data_dirs] if data_dirs is not None else _defaults.data_dirs(),
+            [os.fspath(path) for path in catalog_dirs] if catalog_dirs is not None else _defaults.catalog_dirs(),
+            [os.fspath(path) for path in keyrings] if keyrings is not None else _defaults.keyrings(),
             offline,
             jobs,
             int(time.time()),
+            os.fspath(auth_file),
+            plain_http,
         )
 
     def analyze(self, model: Path, *, progress: Progress | None = None) -> Model:
@@ -143,7 +164,7 @@ class Engine:
             packages: further Debian packages, kept whole.
             files: local files or folders to add, by their path in the image.
             lock: the text of a lock file; nothing that it does not pin is used.
-            options: ``runtime``, ``suite``, ``mirror``, ``model_name``, ``compress``, ``user``, ``source_date_epoch``, ``ignore_valid_until``,
+            options: ``base`` (an image to extend instead of composing one), ``runtime``, ``suite``, ``mirror``, ``model_name``, ``compress``, ``user``, ``source_date_epoch``, ``ignore_valid_until``,
                 ``skip_incomplete_suites``, ``allow``, ``waive_scripts``, ``entrypoint`` (the last three lists of strings).
 
         Raises:
@@ -159,23 +180,70 @@ class Engine:
         """What an image of the plan would hold, and what not, with reasons."""
         return self._engine.describe(plan, progress)
 
-    def build(self, *models: Path, output: str | None = None, progress: Progress | None = None, **request: object) -> BuildReport:
+    def build(
+        self,
+        *models: Path,
+        output: str | Sequence[str] | None = None,
+        load: Sequence[str] = (),
+        tag: str | None = None,
+        progress: Progress | None = None,
+        **request: object,
+    ) -> BuildReport:
         """Builds an image.
 
         Args:
             models: model files or folders.
-            output: ``oci:DIR[:TAG]``, ``oci-archive:FILE[:TAG]`` or ``docker-archive:FILE``; default ``oci:./NAME.oci``.
+            output: ``oci:DIR[:TAG]``, ``oci-archive:FILE[:TAG]``, ``docker-archive:FILE``, ``HOST/REPO[:TAG]``, or several of them; default
+                ``oci:./NAME.oci`` unless it is loaded.
+            load: container engines to put it into: ``"docker"``, ``"podman"``, ``"containerd"``.
+            tag: its name there; default: ``NAME:latest``.
             request: as for ``plan``.
         """
         plan = self.plan(*models, progress=progress, **request)  # type: ignore[arg-type]
-        return self.build_plan(plan, output=output, progress=progress)
+        return self.build_plan(plan, output=output, load=load, tag=tag, progress=progress)
 
-    def build_plan(self, plan: Plan, *, output: str | None = None, progress: Progress | None = None) -> BuildReport:
-        """Builds what a plan says."""
-        return self._engine.build(plan, output or f"oci:./{plan.default_name}.oci:latest", progress)
+    def build_plan(
+        self,
+        plan: Plan,
+        *,
+        output: str | Sequence[str] | None = None,
+        load: Sequence[str] = (),
+        tag: str | None = None,
+        progress: Progress | None = None,
+    ) -> BuildReport:
+        """Builds what a plan says; arguments as for ``build``."""
+        outputs = [output] if isinstance(output, str) else list(output or ())
+        if not outputs and not load:
+            outputs = [f"oci:./{plan.default_name}.oci:latest"]
+        return self._engine.build(plan, outputs, list(load), tag or f"{plan.default_name}:latest", progress)
+
+    def copy(
+        self,
+        source: str,
+        destination: str,
+        *,
+        platforms: str | Iterable[str] | None = None,
+        referrers: bool = True,
+        progress: Progress | None = None,
+    ) -> CopyReport:
+        """Copies an image from anywhere to anywhere: registries (``HOST/REPO[:TAG]``), layouts and archives.
+
+        Args:
+            platforms: only these; default: all.
+            referrers: signatures, attestations and SBOMs come along.
+
+        Raises:
+            UnauthenticatedError, DeniedError, UnavailableError, NotFoundError, CorruptError
+        """
+        listed = platforms if isinstance(platforms, str) else ",".join(platforms or ())
+        return self._engine.copy(source, destination, listed, referrers, progress)
+
+    def tags(self, repository: str, *, progress: Progress | None = None) -> list[str]:
+        """The tags of ``HOST/REPO``, sorted."""
+        return self._engine.tags(repository, progress)
 
     def inspect(self, image: str, *, progress: Progress | None = None) -> Image:
-        """Reads an image back: ``oci:DIR[:TAG]``, ``oci-archive:FILE`` or ``docker-archive:FILE``."""
+        """Reads an image back: ``HOST/REPO[:TAG]``, ``oci:DIR[:TAG]``, ``oci-archive:FILE`` or ``docker-archive:FILE``."""
         return self._engine.inspect(image, progress)
 
     def why(self, image: str, path: str, platform: str | None = None, *, progress: Progress | None = None) -> list[WhyLink]:
@@ -193,9 +261,21 @@ def plan(*models: Path, **request: object) -> Plan:
     return Engine().plan(*models, **request)  # type: ignore[arg-type]
 
 
-def build(*models: Path, output: str | None = None, progress: Progress | None = None, **request: object) -> BuildReport:
+def build(
+    *models: Path, output: str | Sequence[str] | None = None, progress: Progress | None = None, **request: object
+) -> BuildReport:
     """Builds an image; see `Engine.build`."""
     return Engine().build(*models, output=output, progress=progress, **request)
+
+
+def copy(source: str, destination: str, **options: object) -> CopyReport:
+    """Copies an image from anywhere to anywhere; see `Engine.copy`."""
+    return Engine().copy(source, destination, **options)  # type: ignore[arg-type]
+
+
+def tags(repository: str) -> list[str]:
+    """The tags of a repository; see `Engine.tags`."""
+    return Engine().tags(repository)
 
 
 def inspect(image: str) -> Image:

@@ -23,11 +23,25 @@ def data_dirs() -> list[str]:
     return [own, *found] if own else found
 
 
+def catalog_dirs() -> list[str]:
+    """The user's own runtime entries, if there are any."""
+    base = os.environ.get("XDG_CONFIG_HOME") or str(pathlib.Path.home() / ".config")
+    own = pathlib.Path(base) / "aipack" / "runtimes"
+    return [str(own)] if own.is_dir() else []
+
+
+def keyrings() -> list[str]:
+    """``$AIPACK_KEYRING``; nothing means Debian's."""
+    own = os.environ.get("AIPACK_KEYRING")
+    return [own] if own else []
+
+
 def settings() -> dict[str, str | bool]:
     """The settings that ``AIPACK_*`` variables and ``SOURCE_DATE_EPOCH`` make."""
     names = {
         "mirror": "AIPACK_MIRROR",
         "platform": "AIPACK_PLATFORM",
+        "base": "AIPACK_BASE",
         "runtime": "AIPACK_RUNTIME",
         "suite": "AIPACK_SUITE",
         "compress": "AIPACK_COMPRESS",

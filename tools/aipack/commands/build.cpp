@@ -3,10 +3,13 @@
 #include "aipack/io/file.hpp"
 
 #include "commands/commands.hpp"
+#include "commands/registry_options.hpp"
 #include "commands/request_options.hpp"
 #include "render/json.hpp"
 #include "render/table.hpp"
+#include "render/transfer.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 
@@ -21,7 +24,12 @@ struct Options {
   std::string tag;
   std::string output;
   std::string locked;
+  bool push = false;
+  std::string load; ///< "", "any" or a list of engines
+  RegistryOptions registry;
 };
+
+constexpr const char* any_engine = "any";
 
 /// The part of a tag that names a local image: "repo/name:1" → "name" and "1".
 struct LocalName {
@@ -43,23 +51,76 @@ LocalName local_name(const std::string& tag, const build::Plan& plan) {
           reference.tag().empty() ? "latest" : reference.tag()};
 }
 
-image::Location destination(const Options& options, const build::Settings& settings,
-                            const build::Plan& plan) {
-  const auto tag = !options.tag.empty() ? options.tag : settings.tag.value_or("");
-  const auto output = !options.output.empty() ? options.output : settings.output.value_or("");
-  const auto local = local_name(tag, plan);
-  if (output.empty()) {
-    return {.kind = image::Location::Kind::layout,
-            .path = "./" + local.name + ".oci",
-            .tag = local.tag};
-  }
+image::Location local_destination(const std::string& output, const std::string& tag,
+                                  const LocalName& local) {
   auto location = image::Location::parse(output);
+  if (location.kind == image::Location::Kind::registry) {
+    return location;
+  }
   if (location.tag.empty()) {
     location.tag = location.kind == image::Location::Kind::docker_archive
                        ? (tag.empty() ? local.name + ":" + local.tag : tag)
                        : local.tag;
   }
   return location;
+}
+
+image::Location push_destination(const std::string& tag) {
+  if (tag.empty()) {
+    throw Error(ErrorCode::invalid_input, "cannot push: the image has no name")
+        .with_hint("say where to with -t HOST/REPO:TAG");
+  }
+  return {.kind = image::Location::Kind::registry, .reference = registry_reference(tag)};
+}
+
+/// The engines that --load names, or the first that answers.
+std::vector<transfer::ContainerEngine> wanted_engines(const std::string& load,
+                                                      const Operation& op) {
+  const auto found = transfer::find_engines(environment, op);
+  const auto missing = [](const std::string& what) {
+    return Error(ErrorCode::unavailable, fmt::format("cannot load the image: {}", what))
+        .with_hint("start the engine, or write an archive with -o docker-archive:FILE");
+  };
+  if (load == any_engine) {
+    if (found.empty()) {
+      throw missing("neither docker, podman nor containerd answers on this machine");
+    }
+    return {found.front()};
+  }
+  std::vector<transfer::ContainerEngine> engines;
+  for (const auto word : split(load, ',')) {
+    const auto kind = transfer::parse_engine_kind(word);
+    const auto engine = std::ranges::find(found, kind, &transfer::ContainerEngine::kind);
+    if (engine == found.end()) {
+      throw missing(fmt::format("{} does not answer on this machine", word));
+    }
+    engines.push_back(*engine);
+  }
+  return engines;
+}
+
+build::Outputs outputs(const Options& options, const build::Settings& settings,
+                       const build::Plan& plan, const Operation& op) {
+  const auto tag = !options.tag.empty() ? options.tag : settings.tag.value_or("");
+  const auto output = !options.output.empty() ? options.output : settings.output.value_or("");
+  const auto local = local_name(tag, plan);
+  build::Outputs result;
+  if (!output.empty()) {
+    result.destinations.push_back(local_destination(output, tag, local));
+  }
+  if (options.push) {
+    result.destinations.push_back(push_destination(tag));
+  }
+  if (!options.load.empty()) {
+    result.engines = wanted_engines(options.load, op);
+    result.engine_tag = tag.empty() ? local.name + ":" + local.tag : tag;
+  }
+  if (result.destinations.empty() && result.engines.empty()) {
+    result.destinations.push_back({.kind = image::Location::Kind::layout,
+                                   .path = "./" + local.name + ".oci",
+                                   .tag = local.tag});
+  }
+  return result;
 }
 
 std::string render(const build::BuildReport& report, double seconds) {
@@ -82,23 +143,33 @@ std::string render(const build::BuildReport& report, double seconds) {
       notes += fmt::format("note: {}: {}\n", platform.platform.to_string(), note);
     }
   }
-  return fmt::format("{}{}\n{}\n{}  ({:.2f} s, {} written)\n", layers.to_string(), notes,
+  std::string places;
+  for (const auto& pushed : report.pushed) {
+    for (const auto& note : pushed.notes) {
+      notes += fmt::format("note: {}\n", note);
+    }
+    places += fmt::format("{}: {}\n", pushed.reference, transfer_summary(pushed));
+  }
+  for (const auto& loaded : report.loaded) {
+    places += fmt::format("{} in {}\n", loaded.reference, transfer::to_string(loaded.engine));
+  }
+  return fmt::format("{}{}\n{}\n{}  ({:.2f} s, {} written)\n{}", layers.to_string(), notes,
                      report.reference, report.digest.to_string(), seconds,
-                     human_bytes(report.written.new_bytes));
+                     human_bytes(report.written.new_bytes), places);
 }
 
 int run_build(Session& session, const Options& options) {
   const auto began = std::chrono::steady_clock::now();
   const auto settings = options.request.settings();
   const auto request = options.request.request(settings);
-  const auto engine = session.engine();
+  const auto engine = session.engine(options.registry.make(session));
   const auto op = session.operation();
   const auto plan =
       options.locked.empty()
           ? engine.plan(request, op)
           : engine.plan_locked(request, io::read_text_file(options.locked, build::max_lock_bytes),
                                options.locked, op);
-  const auto report = engine.build(plan, destination(options, settings, plan), op);
+  const auto report = engine.build(plan, outputs(options, settings, plan, op), op);
   session.end_progress();
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -120,17 +191,27 @@ void add_build(CLI::App& app, Session& session) {
   auto options = std::make_shared<Options>();
   auto* command = add_verb(
       app, session, "build", "Turn a model into an image", "Build",
-      "  aipack build digits.onnx --platform all\n"
+      "  aipack build digits.onnx -t registry.example/digits:1 --platform all --push\n"
       "  aipack build digits.onnx -t digits:1 -o docker-archive:digits.tar --compress gzip");
   options->request.add_to(*command);
   command->add_option("-t,--tag", options->tag, "Name and tag of the image")->type_name("REF");
   command
       ->add_option(
           "-o,--output", options->output,
-          "oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE (default: oci:./NAME.oci)")
+          "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE or HOST/REPO[:TAG] (default: "
+          "oci:./NAME.oci)")
       ->type_name("DEST");
+  command->add_flag("--push", options->push, "Send it to the registry that the tag names");
+  command
+      ->add_option("--load", options->load,
+                   "Put it into a container engine: docker, podman, containerd (default: the first "
+                   "that answers)")
+      ->type_name("ENGINE")
+      ->expected(0, 1)
+      ->default_str(any_engine);
   command->add_option("--locked", options->locked, "Use exactly what this lock file pins")
       ->type_name("LOCK");
+  options->registry.add_to(*command);
   command->callback([&session, options] {
     session.run = [&session, options] { return run_build(session, *options); };
   });

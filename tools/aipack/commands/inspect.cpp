@@ -1,9 +1,14 @@
 #include "aipack/core/text.hpp"
+#include "aipack/transfer/open_image.hpp"
 
 #include "commands/commands.hpp"
+#include "commands/registry_options.hpp"
 #include "render/json.hpp"
 #include "render/table.hpp"
+#include "render/transfer.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 
 #include <fmt/format.h>
@@ -14,6 +19,7 @@ namespace {
 
 struct Options {
   std::string image;
+  RegistryOptions registry;
 };
 
 std::string render(const image::ImageSource& source, const std::string& reference) {
@@ -55,14 +61,46 @@ std::string render(const image::ImageSource& source, const std::string& referenc
   return text;
 }
 
+/// What is attached to the index and to each of its images.
+std::vector<transfer::Attachment>
+attachments(transfer::Origin& origin, const image::ImageSource& source, const Operation& op) {
+  auto all = origin.attachments(source.descriptor().digest, op);
+  for (const auto& image : source.images()) {
+    const auto& digest = image.manifest.descriptor().digest;
+    if (digest != source.descriptor().digest) {
+      auto more = origin.attachments(digest, op);
+      std::ranges::move(more, std::back_inserter(all));
+    }
+  }
+  return all;
+}
+
+std::string render(const std::vector<transfer::Attachment>& attached) {
+  if (attached.empty()) {
+    return {};
+  }
+  Table table({"ATTACHED", "DIGEST", "TAG"});
+  for (const auto& item : attached) {
+    const auto& type = item.descriptor.artifact_type;
+    table.add({type.empty() ? item.descriptor.media_type : type, item.descriptor.digest.short_hex(),
+               item.tag});
+  }
+  return "\n" + table.to_string();
+}
+
 int run_inspect(Session& session, const Options& options) {
-  const auto source =
-      image::ImageSource::open(image::Location::parse(options.image), session.operation());
+  registry::Registry registry(options.registry.make(session));
+  const auto op = session.operation();
+  const auto origin = transfer::open_origin(image::Location::parse(options.image), registry, op);
+  const auto source = transfer::open_image(*origin, op);
+  const auto attached = attachments(*origin, source, op);
   session.end_progress();
   if (session.json) {
-    print(to_json(source, options.image));
+    auto record = to_json(source, options.image);
+    record["referrers"] = to_json(attached);
+    print(record);
   } else {
-    print_text(render(source, options.image));
+    print_text(render(source, options.image) + render(attached));
   }
   return 0;
 }
@@ -73,13 +111,14 @@ void add_inspect(CLI::App& app, Session& session) {
   auto options = std::make_shared<Options>();
   auto* command =
       add_verb(app, session, "inspect", "Show an image: platforms, layers, config", "Look",
-               "  aipack inspect oci:./digits.oci\n"
+               "  aipack inspect registry.example/team/digits:1\n"
                "  aipack inspect docker-archive:digits.tar --json");
   command
       ->add_option("IMAGE", options->image,
-                   "oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE")
+                   "HOST/REPO[:TAG], oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE")
       ->required()
       ->type_name("");
+  options->registry.add_to(*command);
   command->callback([&session, options] {
     session.run = [&session, options] { return run_inspect(session, *options); };
   });

@@ -16,9 +16,15 @@ void RequestOptions::add_to(CLI::App& command) {
                   "Settings file (default: aipack.yaml beside the model)")
       ->type_name("FILE");
   command
-      .add_option("--platform", platform,
-                  "linux/amd64,linux/arm64,linux/riscv64, or 'all' (default: this machine's)")
+      .add_option(
+          "--platform", platform,
+          "linux/amd64,linux/arm64,linux/riscv64, or 'all', of a base image those that it has "
+          "(default: this machine's)")
       ->type_name("LIST");
+  command
+      .add_option("--base", base,
+                  "Extend this image instead of composing one: HOST/REPO[:TAG], oci:DIR, …")
+      ->type_name("REF");
   command
       .add_option("--runtime", runtime,
                   "Runtime of the catalog (default: the first that can serve the model)")
@@ -115,6 +121,7 @@ build::Settings RequestOptions::settings() const {
   build::Settings flags;
   flags.model_name = set(model_name);
   flags.platform = set(platform);
+  flags.base = set(base);
   flags.runtime = set(runtime);
   flags.suite = set(suite);
   flags.mirror = set(mirror);

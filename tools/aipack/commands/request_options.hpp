@@ -14,7 +14,7 @@ namespace aipack::cli {
 struct RequestOptions {
   std::vector<std::string> models;
   std::string settings_file;
-  std::string platform, runtime, suite, mirror, user, compress, model_name;
+  std::string platform, base, runtime, suite, mirror, user, compress, model_name;
   std::vector<std::string> packages, files, env, labels, annotations, allow, waive_scripts;
   std::string entrypoint;
   bool ignore_valid_until = false;

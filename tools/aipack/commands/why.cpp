@@ -1,4 +1,7 @@
+#include "aipack/transfer/open_image.hpp"
+
 #include "commands/commands.hpp"
+#include "commands/registry_options.hpp"
 #include "render/json.hpp"
 
 #include <memory>
@@ -13,6 +16,7 @@ struct Options {
   std::string image;
   std::string path;
   std::string platform;
+  RegistryOptions registry;
 };
 
 std::string render(const std::vector<rootfs::ChainLink>& chain) {
@@ -30,11 +34,12 @@ std::string render(const std::vector<rootfs::ChainLink>& chain) {
 int run_why(Session& session, const Options& options) {
   const auto location = image::Location::parse(options.image);
   const auto op = session.operation();
-  const auto source = image::ImageSource::open(location, op);
-  const auto platform =
-      options.platform.empty() ? source.image().platform : oci::Platform::parse(options.platform);
-  const auto chain =
-      session.engine().why(location, platform, fs::RootPath::parse(options.path), op);
+  const auto engine = session.engine(options.registry.make(session));
+  const auto origin = transfer::open_origin(location, engine.registries(), op);
+  const auto platform = options.platform.empty()
+                            ? transfer::open_image(*origin, op).image().platform
+                            : oci::Platform::parse(options.platform);
+  const auto chain = engine.why(location, platform, fs::RootPath::parse(options.path), op);
   session.end_progress();
   if (session.json) {
     print(to_json(chain));
@@ -60,6 +65,7 @@ void add_why(CLI::App& app, Session& session) {
       ->add_option("--platform", options->platform,
                    "Platform (default: this machine's, or the first)")
       ->type_name("PLATFORM");
+  options->registry.add_to(*command);
   command->callback([&session, options] {
     session.run = [&session, options] { return run_why(session, *options); };
   });

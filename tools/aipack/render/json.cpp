@@ -4,6 +4,7 @@
 #include "aipack/core/overloaded.hpp"
 
 #include "commands/commands.hpp"
+#include "render/transfer.hpp"
 
 #include <fmt/format.h>
 
@@ -183,13 +184,29 @@ Json to_json(const build::PlanReport& report) {
 }
 
 Json to_json(const build::BuildReport& report) {
-  return {{"reference", report.reference},
-          {"digest", report.digest.to_string()},
-          {"platforms", platforms_json(report.platforms)},
-          {"written",
-           {{"new_bytes", report.written.new_bytes},
-            {"reused_bytes", report.written.reused_bytes},
-            {"cloned_bytes", report.written.cloned_bytes}}}};
+  Json record{{"reference", report.reference},
+              {"digest", report.digest.to_string()},
+              {"platforms", platforms_json(report.platforms)},
+              {"written",
+               {{"new_bytes", report.written.new_bytes},
+                {"reused_bytes", report.written.reused_bytes},
+                {"cloned_bytes", report.written.cloned_bytes}}}};
+  if (!report.pushed.empty()) {
+    record["pushed"] = Json::array();
+    std::uint64_t requests = 0;
+    for (const auto& pushed : report.pushed) {
+      record["pushed"].push_back(to_json(pushed));
+      requests += pushed.requests;
+    }
+    record["requests"] = requests;
+  }
+  if (!report.loaded.empty()) {
+    record["loaded"] = Json::array();
+    for (const auto& loaded : report.loaded) {
+      record["loaded"].push_back(to_json(loaded));
+    }
+  }
+  return record;
 }
 
 Json to_json(const image::ImageSource& source, const std::string& reference) {

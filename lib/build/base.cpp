@@ -1,0 +1,101 @@
+#include "base.hpp"
+
+#include "aipack/core/error.hpp"
+#include "aipack/core/text.hpp"
+#include "aipack/transfer/open_image.hpp"
+
+#include "labels.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace aipack::build {
+
+namespace {
+
+image::Location base_location(const std::string& text) {
+  return with_context([&] { return image::Location::parse(text); }, "while reading --base");
+}
+
+/// Options that choose packages say nothing about an image that is complete.
+void refuse_package_options(const BuildRequest& request) {
+  const auto refuse = [](std::string_view what) {
+    throw Error(ErrorCode::invalid_input,
+                fmt::format("cannot extend a base image with {}: it brings its own", what))
+        .with_hint("leave one of the two options away");
+  };
+  if (!request.runtime.empty()) {
+    refuse("a runtime");
+  }
+  if (!request.packages.empty()) {
+    refuse("Debian packages");
+  }
+}
+
+} // namespace
+
+std::vector<ImagePlan> plan_base(Context& context, const BuildRequest& request,
+                                 const Operation& op) {
+  refuse_package_options(request);
+  const auto origin = transfer::open_origin(base_location(request.base), context.registry, op);
+  const auto source = transfer::open_image(*origin, op);
+  std::vector<ImagePlan> plans;
+  const auto add = [&](const image::StoredImage& stored) {
+    auto manifest = stored.manifest.descriptor();
+    manifest.platform = stored.platform;
+    plans.push_back({.platform = stored.platform,
+                     .runtime = {},
+                     .releases = {},
+                     .indexes = {},
+                     .choices = {},
+                     .assumed = {},
+                     .base = PinnedBase{request.base, std::move(manifest)}});
+  };
+  if (request.every_platform) {
+    std::ranges::for_each(source.images(), add);
+  } else {
+    for (const auto& platform : request.platforms) {
+      add(source.image(platform));
+    }
+  }
+  if (plans.empty()) {
+    throw Error(ErrorCode::not_found,
+                fmt::format("cannot extend {}: it holds no image", quoted(request.base)));
+  }
+  return plans;
+}
+
+ExtendedImages extend_base(Context& context, const Plan& plan,
+                           const std::vector<image::Layer>& layers, const Operation& op) {
+  ExtendedImages result;
+  result.origin = transfer::open_origin(base_location(plan.images.front().base->reference),
+                                        context.registry, op);
+  for (const auto& pinned : plan.images) {
+    const auto source = transfer::open_image(*result.origin, pinned.base->manifest, op);
+    if (source.images().size() != 1) {
+      throw Error(ErrorCode::unsupported, fmt::format("cannot extend {}: {} is no container image",
+                                                      quoted(pinned.base->reference),
+                                                      pinned.base->manifest.digest.to_string()));
+    }
+    auto extension = base_extension(plan, pinned, source.images().front());
+    extension.layers = layers;
+    auto image = image::extend_image(source.images().front(), std::move(extension));
+    image.platform = pinned.platform; // as the base's index has it, with its variant
+    result.images.push_back(std::move(image));
+  }
+  return result;
+}
+
+std::vector<std::string> mount_sources(const Plan& plan, const image::Location& target) {
+  if (plan.images.empty() || !plan.images.front().base || !target.reference) {
+    return {};
+  }
+  const auto base = base_location(plan.images.front().base->reference);
+  if (!base.reference || base.reference->registry() != target.reference->registry()) {
+    return {};
+  }
+  return {base.reference->repository()};
+}
+
+} // namespace aipack::build
