@@ -5,7 +5,12 @@
 #include "recipe_writer.hpp"
 #include "stored_blob.hpp"
 
+#include <cerrno>
+#include <cstdio>
 #include <system_error>
+
+#include <fcntl.h>
+#include <sys/stat.h>
 
 namespace aipack::blob {
 namespace {
@@ -26,6 +31,15 @@ void make_directories(const std::filesystem::path& directory) {
   if (error) {
     throw_errno("create directory " + quoted(directory.string()), error.value());
   }
+}
+
+void sync_directory(const std::filesystem::path& directory) {
+  const io::File file(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                      directory.string());
+  if (file.fd() < 0) {
+    throw_errno("open " + quoted(directory.string()), errno);
+  }
+  file.sync();
 }
 
 } // namespace
@@ -138,6 +152,33 @@ std::shared_ptr<const DerivedBlob> DirectoryStore::place_hashing(std::string_vie
                                                              .digest = *written.digest,
                                                              .size_bytes = recipe.size()},
                                              recipe);
+}
+
+void DirectoryStore::adopt(const oci::Descriptor& verified, const std::filesystem::path& file) {
+  const auto path = path_of(verified.digest);
+  if (contains(verified)) {
+    std::error_code ignored; // it is in nobody's way
+    std::filesystem::remove(file, ignored);
+    return;
+  }
+  make_directories(root_ / "sha256");
+  const io::File opened = io::File::open(file);
+  if (opened.size() != verified.size_bytes) {
+    throw Error(ErrorCode::internal,
+                "cannot store " + verified.digest.to_string() + ": the file has another size");
+  }
+  if (::fchmod(opened.fd(), 0644) != 0) { // as every blob, whatever the umask
+    throw_errno("set the mode of " + quoted(file.string()), errno);
+  }
+  if (durability_ == io::Durability::synced) {
+    opened.sync();
+  }
+  if (::rename(file.c_str(), path.c_str()) != 0) {
+    throw_errno("create " + quoted(path.string()), errno);
+  }
+  if (durability_ == io::Durability::synced) {
+    sync_directory(path.parent_path()); // a new name is durable once its directory is
+  }
 }
 
 } // namespace aipack::blob

@@ -119,6 +119,10 @@ public:
   std::shared_ptr<const DerivedBlob>
   place_hashing(std::string_view media_type, const Recipe& recipe, const Operation& op) override;
 
+  /// Takes over `file`, which is on the store's file system and whose bytes the caller has verified
+  /// to be those of `verified`. It is renamed, or removed where the blob is there already.
+  void adopt(const oci::Descriptor& verified, const std::filesystem::path& file);
+
   [[nodiscard]] std::filesystem::path path_of(const oci::Digest& digest) const;
   [[nodiscard]] const std::filesystem::path& root() const noexcept { return root_; }
 
