@@ -1,0 +1,222 @@
+#include "upload_content.hpp"
+
+#include "aipack/core/error.hpp"
+
+#include "upload_plan.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstring>
+
+namespace aipack::registry {
+
+// --- ReadAhead ---
+
+ReadAhead::ReadAhead(std::unique_ptr<io::ByteSource> source, Beside beside)
+    : source_(std::move(source)), beside_(std::move(beside)),
+      memory_(std::make_unique_for_overwrite<std::byte[]>(buffers * buffer_bytes)),
+      thread_([this] { read_all(); }) {}
+
+ReadAhead::~ReadAhead() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+}
+
+void ReadAhead::read_all() {
+  try {
+    for (std::uint64_t index = 0;; ++index) {
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return stopping_ || index < taken_ + buffers; });
+        if (stopping_) {
+          return;
+        }
+      }
+      const std::span<std::byte> buffer(memory_of(index), buffer_bytes);
+      std::size_t size = 0;
+      while (size < buffer.size()) {
+        const std::size_t count = source_->read(buffer.subspan(size));
+        if (count == 0) {
+          break;
+        }
+        size += count;
+      }
+      if (size > 0) {
+        {
+          const std::lock_guard lock(mutex_);
+          sizes_[index % buffers] = size;
+          ++filled_;
+        }
+        changed_.notify_all();
+        // The taker only reads it, and it is filled anew by this thread alone.
+        if (beside_) {
+          beside_(buffer.first(size));
+        }
+      }
+      if (size < buffer.size()) {
+        break;
+      }
+    }
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    failure_ = std::current_exception();
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  changed_.notify_all();
+}
+
+std::size_t ReadAhead::read(std::span<std::byte> into) {
+  std::size_t size = 0;
+  {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return taken_ < filled_ || ended_; });
+    if (taken_ == filled_) {
+      if (failure_) {
+        std::rethrow_exception(failure_);
+      }
+      return 0;
+    }
+    size = sizes_[taken_ % buffers];
+  }
+  const std::size_t count = std::min(into.size(), size - taken_of_front_);
+  std::memcpy(into.data(), memory_of(taken_) + taken_of_front_, count);
+  taken_of_front_ += count;
+  if (taken_of_front_ == size) {
+    taken_of_front_ = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      ++taken_;
+    }
+    changed_.notify_all();
+  }
+  return count;
+}
+
+// --- UploadContent ---
+
+class UploadContent::Piece final : public io::ByteSource {
+public:
+  Piece(UploadContent& content, std::uint64_t begin, std::uint64_t end)
+      : content_(content), at_(begin), end_(end) {}
+
+  std::size_t read(std::span<std::byte> into) override {
+    if (at_ == end_) {
+      if (end_ == content_.size_ && content_.position_ == end_) {
+        std::array<std::byte, 1> beyond{};
+        if (content_.read(at_, beyond) != 0) {
+          throw Error(ErrorCode::internal, "cannot push blob: it is longer than its own size");
+        }
+      }
+      return 0;
+    }
+    const auto room = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), end_ - at_));
+    const std::size_t count = content_.read(at_, into.first(room));
+    if (count == 0) {
+      throw Error(ErrorCode::internal, "cannot push blob: it ends before its own size");
+    }
+    at_ += count;
+    return count;
+  }
+
+private:
+  UploadContent& content_;
+  std::uint64_t at_;
+  std::uint64_t end_;
+};
+
+UploadContent::UploadContent(const blob::BlobSource& blob)
+    : blob_(&blob), size_(blob.descriptor().size_bytes), digest_(blob.descriptor().digest) {}
+
+UploadContent::UploadContent(const blob::Recipe& recipe) : recipe_(&recipe), size_(recipe.size()) {}
+
+UploadContent::~UploadContent() {
+  stream_.reset(); // its thread hashes into members that would be gone
+}
+
+std::unique_ptr<io::ByteSource> UploadContent::open(std::uint64_t begin, std::uint64_t end) {
+  assert(begin <= end && end <= size_);
+  if (!stream_ || position_ != begin) {
+    stream_.reset();
+    stream_ = open_stream(begin);
+    position_ = begin;
+  }
+  return std::make_unique<Piece>(*this, begin, end);
+}
+
+std::unique_ptr<io::ByteSource> UploadContent::open_stream(std::uint64_t begin) {
+  if (recipe_ != nullptr) {
+    assert(digest_ || hashed_ >= begin);
+    return std::make_unique<ReadAhead>(
+        recipe_->open(begin), [this, at = begin](std::span<const std::byte> bytes) mutable {
+          hash(at, bytes);
+          at += bytes.size();
+        });
+  }
+  auto source = blob_->open(begin);
+  // A recipe's file goes straight into the sender's buffer. Others hash or fetch while they are
+  // read.
+  const bool is_direct =
+      size_ < whole_below_bytes || dynamic_cast<const blob::DerivedBlob*>(blob_) != nullptr;
+  return is_direct ? std::move(source) : std::make_unique<ReadAhead>(std::move(source));
+}
+
+std::size_t UploadContent::read(std::uint64_t at, std::span<std::byte> into) {
+  if (at != position_ || !stream_) {
+    throw Error(ErrorCode::internal, "cannot push blob: two readers of one stream");
+  }
+  const std::size_t count = stream_->read(into);
+  position_ += count;
+  return count;
+}
+
+/// Bytes that go over the network again are not hashed again.
+void UploadContent::hash(std::uint64_t at, std::span<const std::byte> bytes) {
+  if (at + bytes.size() <= hashed_) {
+    return;
+  }
+  hash_.update(bytes.subspan(static_cast<std::size_t>(hashed_ - at)));
+  hashed_ = at + bytes.size();
+}
+
+void UploadContent::hash_up_to(std::uint64_t offset, const Operation& op) {
+  if (digest_) {
+    return;
+  }
+  stream_.reset();
+  if (offset <= hashed_) {
+    return;
+  }
+  const auto source = recipe_->open(hashed_);
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(ReadAhead::buffer_bytes);
+  while (hashed_ < offset) {
+    op.check();
+    const auto room = static_cast<std::size_t>(
+        std::min<std::uint64_t>(ReadAhead::buffer_bytes, offset - hashed_));
+    const std::size_t count = source->read({buffer.get(), room});
+    if (count == 0) {
+      throw Error(ErrorCode::internal, "cannot hash recipe: it ends before its own size");
+    }
+    hash(hashed_, {buffer.get(), count});
+  }
+  if (offset == size_) {
+    // The read that finds the end lets the source make its last checks.
+    static_cast<void>(source->read({buffer.get(), 1}));
+  }
+}
+
+const oci::Digest& UploadContent::digest(const Operation& op) {
+  if (!digest_) {
+    hash_up_to(size_, op);
+    digest_ = hash_.digest();
+  }
+  return *digest_;
+}
+
+} // namespace aipack::registry
