@@ -43,6 +43,15 @@ void set(Headers& headers, const std::string& name, std::string value) {
   }
 }
 
+/// Whether this can be the beginning of a head. Clients that try TLS first wait for a plain answer.
+bool can_be_head(std::string_view text) {
+  const std::size_t line_end = text.find('\n');
+  const bool method = text.empty() || (text.front() >= 'A' && text.front() <= 'Z');
+  return method && text.size() <= max_head &&
+         (line_end == std::string_view::npos ||
+          text.substr(0, line_end).find(" HTTP/1.") != std::string_view::npos);
+}
+
 /// "0-9" becomes "0-10", "bytes 5-9/20" becomes "bytes 5-10/20".
 void shift_range(std::string& range) {
   const std::size_t dash = range.find('-');
@@ -126,7 +135,7 @@ bool HttpConnection::fill() {
 HttpConnection::Head HttpConnection::read_head(RegistryRequest& into) {
   std::size_t end = 0;
   while ((end = buffer_.find("\r\n\r\n", position_)) == std::string::npos) {
-    if (buffer_.size() - position_ > max_head) {
+    if (!can_be_head(std::string_view(buffer_).substr(position_))) {
       return Head::bad;
     }
     if (!fill()) {
