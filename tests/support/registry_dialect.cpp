@@ -26,6 +26,11 @@ RegistryDialect RegistryDialect::distribution_2_8() {
   d.referrers = false;
   d.tags_sorted = false;
   d.tags_paging = false;
+  d.failed_close_ends_session = false;
+  d.short_416 = true;
+  d.verifies_sizes = false;
+  d.tag_delete_status = 400;
+  d.names_unknown_repository = false;
   return d;
 }
 

@@ -54,7 +54,8 @@ struct RegistryDialect {
   enum class RangeReport { total, chunk_only, sticks_after_first, absent };
   RangeReport range_report = RangeReport::total;
 
-  bool uploads_at_storage = false; ///< Location leads to signed URLs of the storage origin
+  bool failed_close_ends_session = true; ///< a wrong digest at the close; else it stays
+  bool uploads_at_storage = false;       ///< Location leads to signed URLs of the storage origin
 
   // --- blobs ---
   bool blob_ranges = true; ///< else 200 and the whole blob to a Range request
@@ -69,7 +70,8 @@ struct RegistryDialect {
   std::string upload_location{};   ///< the same for upload sessions (with `uploads_at_storage`)
   std::string manifest_location{}; ///< the same for manifest GETs; empty: no redirect
   bool storage_refuses_authorization = true; ///< 400 as object stores do; recorded in any case
-  bool deletes = true;                       ///< DELETE of blobs, manifests and tags; else 405
+  bool short_416 = false; ///< the 416 to a Range announces the blob's length and closes early
+  bool deletes = true;    ///< DELETE of blobs, manifests and tags; else 405
 
   enum class Sha512 {
     supported,
@@ -84,12 +86,15 @@ struct RegistryDialect {
   bool etag = true;              ///< ETag and If-None-Match
   bool tag_params = true;        ///< PUT by digest with ?tag=a&tag=b
   bool verifies_blobs = true;    ///< listed blobs must exist, with the listed size
+  bool verifies_sizes = true;    ///< and sizes in descriptors be right
   bool verifies_children = true; ///< listed manifests must exist
   int missing_child_status = 400;
   std::uint64_t max_manifest = std::uint64_t{4} << 20;
   int max_manifest_status = 413;
-  bool immutable_tags = false; ///< a tag that exists cannot be moved: 400 TAG_INVALID
-  int absent_tag_status = 404; ///< also 403
+  bool immutable_tags = false;          ///< a tag that exists cannot be moved: 400 TAG_INVALID
+  int tag_delete_status = 0;            ///< not 0: a tag cannot be deleted, 400 or 405
+  bool names_unknown_repository = true; ///< NAME_UNKNOWN, else BLOB_UNKNOWN or MANIFEST_UNKNOWN
+  int absent_tag_status = 404;          ///< also 403
   /// Config media types that are taken; empty: all.
   std::vector<std::string> config_types{};
 

@@ -5,6 +5,7 @@
 // The first line on stdout is its address; it ends with SIGTERM, SIGINT, --max-seconds, or, if
 // asked to, when stdin closes.
 #include "support/registry_server.hpp"
+#include "support/test_certificates.hpp"
 
 #include <csignal>
 #include <cstdlib>
@@ -38,6 +39,7 @@ constexpr std::string_view usage = R"(usage: test_registry [options]
   --anonymous-pull      pulling needs no credentials
   --token-requests N    a token works for N requests
   --tls CERT KEY        PEM files
+  --certificates DIR    make an authority and certificates there, write them, and speak TLS
   --client-ca FILE      require a client certificate of this authority (with --tls)
   --host-name NAME      in URLs that the registry makes up (default 127.0.0.1)
   --fault N:KIND[:AT]   the N-th request fails; KIND is a status code or one of
@@ -147,6 +149,13 @@ Settings parse(const std::vector<std::string>& arguments) {
          auto& tls = options.tls ? *options.tls : options.tls.emplace();
          tls.certificate = next();
          tls.key = next();
+       }},
+      {"--certificates",
+       [&] {
+         const auto made = TestCertificates::make(next());
+         auto& tls = options.tls ? *options.tls : options.tls.emplace();
+         tls.certificate = made.server;
+         tls.key = made.server_key;
        }},
       {"--client-ca",
        [&] { (options.tls ? *options.tls : options.tls.emplace()).client_ca = next(); }},

@@ -20,7 +20,7 @@ Reply Api::blob() {
   if (method == "HEAD" && !dialect_.head_blob) {
     return method_not_allowed();
   }
-  if (!world_.store.exists(repository_)) {
+  if (dialect_.names_unknown_repository && !world_.store.exists(repository_)) {
     return error_reply(404, "NAME_UNKNOWN", "repository name not known to registry", repository_);
   }
   const auto content = world_.store.blob_in(repository_, digest);
@@ -37,7 +37,7 @@ Reply Api::blob() {
   }
   Headers headers{{"Content-Type", "application/octet-stream"}};
   if (dialect_.digest_header) {
-    headers.emplace_back("Docker-Content-Digest", digest);
+    headers.emplace_back("Docker-Content-Digest", world_.store.canonical(digest));
   }
   return send_content(content, std::move(headers));
 }
@@ -53,7 +53,7 @@ bool Api::unchanged(const std::string& etag) const {
 Reply Api::send_content(const std::shared_ptr<const Content>& content, Headers headers) const {
   Reply reply;
   reply.headers = std::move(headers);
-  const std::string etag = "\"" + request_.digest + "\"";
+  const std::string etag = "\"" + world_.store.canonical(request_.digest) + "\"";
   if (dialect_.etag) {
     reply.headers.emplace_back("ETag", etag);
     if (unchanged(etag)) {
@@ -83,6 +83,9 @@ Reply Api::send_content(const std::shared_ptr<const Content>& content, Headers h
   case ByteRange::Verdict::unsatisfiable:
     reply = error_reply(416, "UNSUPPORTED", "no byte of the blob is in this range");
     reply.headers.emplace_back("Content-Range", "bytes */" + std::to_string(size));
+    if (dialect_.short_416) {
+      reply.announced = size;
+    }
     return reply;
   }
   reply.content = content;

@@ -374,7 +374,7 @@ bool HttpConnection::send(Reply reply, const RegistryDialect& dialect) {
   if (chunked) {
     set(reply.headers, "Transfer-Encoding", "chunked");
   } else if (!empty) {
-    std::uint64_t announced = length;
+    std::uint64_t announced = reply.announced.value_or(length);
     if (fault_.kind == Kind::wrong_length) {
       announced = fault_.by < 0 ? length - std::min(length, static_cast<std::uint64_t>(-fault_.by))
                                 : length + static_cast<std::uint64_t>(fault_.by);
@@ -404,6 +404,9 @@ bool HttpConnection::send(Reply reply, const RegistryDialect& dialect) {
       return false;
     }
   } else if (!wire_.send(head) || (has_body && !send_body(reply, length, chunked))) {
+    return false;
+  }
+  if (has_body && reply.announced.value_or(length) > length) {
     return false;
   }
   if (fault_.kind == Kind::wrong_length && fault_.by > 0 && has_body) {

@@ -20,6 +20,7 @@ struct Reply {
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
   bool bare_lf = false;
+  std::optional<std::uint64_t> announced{}; ///< Content-Length, if it is to be wrong
 };
 
 /// The peer is gone, or a fault has cut the connection.

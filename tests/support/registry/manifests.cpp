@@ -76,7 +76,7 @@ Reply Api::manifest() {
     return method_not_allowed();
   }
   const int absent = is_digest(reference) ? 404 : dialect_.absent_tag_status;
-  if (!world_.store.exists(repository_)) {
+  if (dialect_.names_unknown_repository && !world_.store.exists(repository_)) {
     return absent == 404 ? error_reply(404, "NAME_UNKNOWN", "repository name not known to registry",
                                        repository_)
                          : unknown(absent, reference);
@@ -150,7 +150,8 @@ std::optional<Reply> Api::check_manifest(const std::string& bytes, const std::st
     if (!content && !is_elsewhere(blob)) {
       return error_reply(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", digest);
     }
-    if (content && content->size() != blob["size"].get<std::uint64_t>()) {
+    if (dialect_.verifies_sizes && content &&
+        content->size() != blob["size"].get<std::uint64_t>()) {
       return error_reply(400, "SIZE_INVALID", "the size of a descriptor is not the blob's", digest);
     }
   }
@@ -161,7 +162,7 @@ std::optional<Reply> Api::check_manifest(const std::string& bytes, const std::st
       return error_reply(dialect_.missing_child_status, "MANIFEST_BLOB_UNKNOWN",
                          "manifest unknown to registry", digest);
     }
-    if (manifest->bytes.size() != child["size"].get<std::uint64_t>()) {
+    if (dialect_.verifies_sizes && manifest->bytes.size() != child["size"].get<std::uint64_t>()) {
       return error_reply(400, "SIZE_INVALID", "the size of a descriptor is not the manifest's",
                          digest);
     }
@@ -240,6 +241,9 @@ Reply Api::put_manifest() {
 Reply Api::erase_manifest() {
   if (!dialect_.deletes) {
     return method_not_allowed();
+  }
+  if (dialect_.tag_delete_status != 0 && !is_digest(request_.reference)) {
+    return error_reply(dialect_.tag_delete_status, "UNSUPPORTED", "a tag cannot be deleted");
   }
   if (!world_.store.erase_manifest(repository_, request_.reference)) {
     return unknown(404, request_.reference);

@@ -114,6 +114,7 @@ void Store::commit(UploadSession& session, const std::string& digest,
   repository.blobs.insert(digest);
   for (const auto& alias : aliases) {
     blobs_[alias] = content;
+    aliases_[alias] = digest;
     repository.blobs.insert(alias);
   }
   session.ended = true;
@@ -143,6 +144,12 @@ std::shared_ptr<const Content> Store::blob_in(const std::string& repository,
   }
   const auto content = blobs_.find(digest);
   return content == blobs_.end() ? nullptr : content->second;
+}
+
+std::string Store::canonical(const std::string& digest) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = aliases_.find(digest);
+  return found == aliases_.end() ? digest : found->second;
 }
 
 void Store::link(const std::string& repository, const std::string& digest) {

@@ -102,6 +102,8 @@ public:
   [[nodiscard]] std::shared_ptr<const Content> blob(const std::string& digest) const;
   [[nodiscard]] std::shared_ptr<const Content> blob_in(const std::string& repository,
                                                        const std::string& digest) const;
+  /// The digest that an alias stands for.
+  [[nodiscard]] std::string canonical(const std::string& digest) const;
   /// The repository gets a blob that another one has.
   void link(const std::string& repository, const std::string& digest);
   bool unlink(const std::string& repository, const std::string& digest);
@@ -137,6 +139,7 @@ private:
   std::uint64_t sessions_opened_ = 0;
   std::map<std::string, std::shared_ptr<UploadSession>> sessions_;
   std::map<std::string, std::shared_ptr<const Content>> blobs_;
+  std::map<std::string, std::string> aliases_;
   std::map<std::string, Repository> repositories_;
 };
 

@@ -334,7 +334,9 @@ Reply Api::commit(UploadSession& session, const std::string& digest) {
                                                    : session.content->read_all(wanted);
     };
     if (digest_by(algorithm) != digest) {
-      world_.store.end_upload(session);
+      if (dialect_.failed_close_ends_session) {
+        world_.store.end_upload(session);
+      }
       return error_reply(400, "DIGEST_INVALID", "provided digest did not match uploaded content",
                          digest);
     }
