@@ -292,6 +292,7 @@ std::vector<image::Layer> seal_user_files(Context& context, const Plan& plan, co
   auto layers = image::split(tree, [](const auto&, const auto&) { return image::Purpose::files; },
                              {.compression = plan.request.compression, .directory_mtime = epoch});
   for (auto& layer : layers) {
+    layer.has_layers_below = true;
     std::erase_if(layer.entries, [&](const auto& entry) {
       return entry.second.type == fs::FileType::directory && !given.contains(entry.first);
     });

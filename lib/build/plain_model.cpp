@@ -107,7 +107,7 @@ PlannedModel collect_plain_model(const stdfs::path& path, const Operation& op) {
     throw Error(ErrorCode::not_found, fmt::format("cannot open {}: there is no such file or folder",
                                                   quoted(path.string())));
   }
-  PlannedModel model;
+  PlannedModel model{.plain = true};
   // "models/digits/" and "." have no file name of their own.
   const auto named = stdfs::canonical(path);
   model.name = path.has_filename() && path.filename() != "." && path.filename() != ".."

@@ -39,7 +39,8 @@ std::vector<const PlannedEntry*> tar_order(const LayerPlan& plan) {
     }
     if (const auto parent = path.parent(); !parent.is_root()) {
       const auto found = earlier.find(parent.text());
-      if (found == earlier.end() || found->second != fs::FileType::directory) {
+      const bool is_below = found == earlier.end() && plan.has_layers_below;
+      if (!is_below && (found == earlier.end() || found->second != fs::FileType::directory)) {
         refuse(path, "its parent is not a directory of the layer");
       }
     }

@@ -102,11 +102,11 @@ def wait_until_ready(port, alive, seconds=180):
     pytest.fail("the server did not become ready in time")
 
 
-def check_predictions(port):
+def check_predictions(port, model="digits"):
     """Every sample of the example: the right label, and the committed probabilities within 1e-5."""
     samples = json.loads(SAMPLES.read_text())["samples"]
     pixels = [value for sample in samples for value in sample["pixels"]]
-    answer = ask(port, "/v2/models/digits/infer",
+    answer = ask(port, f"/v2/models/{model}/infer",
                      {"inputs": [{"name": "pixels", "datatype": "FP32", "shape": [len(samples), 64], "data": pixels}]})
     outputs = {output["name"]: output for output in answer["outputs"]}
     assert outputs["label"]["data"] == [sample["label"] for sample in samples]

@@ -7,7 +7,8 @@ import subprocess
 import urllib.error
 import urllib.request
 
-from conftest import daemon, free_port, needs, run
+import pytest
+from conftest import AIPACK, daemon, free_port, needs, run
 
 
 def answers(port, scheme="http", context=None):
@@ -63,3 +64,38 @@ def tls_files(directory):
     run("openssl", "x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-days", "2", "-extfile", extensions, "-out",
         certificate)
     return ca, certificate, key
+
+
+class TestRegistry:
+    """The scriptable registry of tests/support as a program, with a line of JSON for each request."""
+
+    def __init__(self, address, log):
+        self.address, self.log = address, log
+
+    def requests(self):
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def uploaded_bytes(self):
+        """Bytes of blobs that arrived, those of broken requests included."""
+        return sum(request["received"] for request in self.requests() if request["method"] in ("PATCH", "PUT", "POST") and "/blobs/" in request["target"])
+
+
+@contextlib.contextmanager
+def test_registry(directory, *options):
+    program = pathlib.Path(AIPACK).with_name("test_registry")
+    if not program.exists():
+        pytest.skip("test_registry is not built")
+    directory = pathlib.Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / "requests.jsonl"
+    process = subprocess.Popen([program, "--log", log, "--until-stdin-closes", "--max-seconds", "900", *map(str, options)], stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE, text=True)
+    try:
+        yield TestRegistry(process.stdout.readline().strip(), log)
+    finally:
+        process.stdin.close()
+        process.wait(30)
+
+
+test_registry.__test__ = False
+TestRegistry.__test__ = False

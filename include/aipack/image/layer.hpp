@@ -28,6 +28,8 @@ struct LayerPlan {
   std::vector<std::pair<fs::RootPath, fs::FileEntry>> entries;
   codec::Compression compression{};
   std::string title{}; ///< for history and tables: "runtime: libonnxruntime1.21 and 14 more"
+  /// Folders may be missing here: layers below have them, or whoever unpacks makes them.
+  bool has_layers_below = false;
 
   /// Bytes of regular files.
   [[nodiscard]] AIPACK_API std::uint64_t content_bytes() const noexcept;
@@ -41,7 +43,7 @@ struct Layer {
   std::string title;
   blob::BlobPtr blob;  ///< descriptor: media type, digest and size of the (compressed) layer
   oci::Digest diff_id; ///< of the uncompressed tar
-  std::uint64_t uncompressed_bytes = 0; ///< of the tar
+  std::uint64_t uncompressed_bytes = 0; ///< of the tar; 0: unknown, a base's compressed layer
   std::uint64_t file_count = 0;
 };
 

@@ -44,6 +44,7 @@ TEST_CASE("a plain model is every file of its folder in path order, without vers
   write(folder / ".git/config", "x");
   const auto model = build::collect_plain_model(folder, {});
   CHECK(model.name == "llm");
+  CHECK(model.plain);
   CHECK(paths(model) ==
         std::vector<std::string>{"1/model.onnx", "weights-1.safetensors", "weights-2.safetensors"});
   CHECK(model.files[2].size_bytes == 2);

@@ -123,17 +123,24 @@ build::Outputs outputs(const Options& options, const build::Settings& settings,
   return result;
 }
 
+/// What a compressed layer of a base measures unpacked nobody knows without reading it.
+std::string unpacked_bytes(std::uint64_t bytes) {
+  return bytes != 0 ? human_bytes(bytes) : "-";
+}
+
 std::string render(const build::BuildReport& report, double seconds) {
   Table layers({"PLATFORM", "LAYER", ">FILES", ">UNPACKED", ">STORED", "DIGEST"});
   for (const auto& platform : report.platforms) {
     auto name = platform.platform.to_string();
+    const bool is_known = std::ranges::all_of(
+        platform.layers, [](const auto& layer) { return layer.uncompressed_bytes != 0; });
     for (const auto& layer : platform.layers) {
       layers.add({name, std::string(to_string(layer.purpose)), std::to_string(layer.files),
-                  human_bytes(layer.uncompressed_bytes), human_bytes(layer.size_bytes),
+                  unpacked_bytes(layer.uncompressed_bytes), human_bytes(layer.size_bytes),
                   layer.digest ? layer.digest->short_hex() : ""});
       name.clear();
     }
-    layers.add({"", "= image", "", human_bytes(platform.image_bytes),
+    layers.add({"", "= image", "", is_known ? human_bytes(platform.image_bytes) : "-",
                 human_bytes(platform.image_bytes_compressed),
                 platform.digest ? platform.digest->short_hex() : ""});
   }

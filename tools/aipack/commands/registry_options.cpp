@@ -70,7 +70,7 @@ registry::RegistryOptions RegistryOptions::make(const Session& session) const {
 
 oci::Reference registry_reference(const std::string& text) {
   const auto location = image::Location::parse(text);
-  if (location.kind != image::Location::Kind::registry || !location.reference) {
+  if (!location.reference || location.reference->registry().empty()) {
     throw Error(ErrorCode::invalid_input,
                 fmt::format("cannot use {}: it names no registry", quoted(text)))
         .with_hint("write HOST/REPOSITORY[:TAG], for example registry.example/team/model:1");
