@@ -4,6 +4,7 @@
 #include "aipack/core/text.hpp"
 #include "aipack/transfer/open_image.hpp"
 
+#include "composer.hpp"
 #include "labels.hpp"
 
 #include <algorithm>
@@ -66,21 +67,67 @@ std::vector<ImagePlan> plan_base(Context& context, const BuildRequest& request,
   return plans;
 }
 
+namespace {
+
+std::unique_ptr<transfer::Origin> open_pinned(Context& context, const Plan& plan,
+                                              const Operation& op) {
+  return transfer::open_origin(base_location(plan.images.front().base->reference), context.registry,
+                               op);
+}
+
+image::StoredImage stored_base(transfer::Origin& origin, const PinnedBase& base,
+                               const Operation& op) {
+  const auto source = transfer::open_image(origin, base.manifest, op);
+  if (source.images().size() != 1) {
+    throw Error(ErrorCode::unsupported,
+                fmt::format("cannot extend {}: {} is no container image", quoted(base.reference),
+                            base.manifest.digest.to_string()));
+  }
+  return source.images().front();
+}
+
+} // namespace
+
+std::vector<PlatformReport> describe_base(Context& context, const Plan& plan, const Operation& op) {
+  const auto origin = open_pinned(context, plan, op);
+  const auto on_top = layers_on_base(plan, op);
+  std::vector<PlatformReport> reports;
+  for (const auto& pinned : plan.images) {
+    PlatformReport report{.platform = pinned.platform,
+                          .runtime = pinned.base->reference,
+                          .digest = {},
+                          .packages = {},
+                          .dropped = {},
+                          .scripts = {},
+                          .notes = {},
+                          .layers = {}};
+    for (const auto& layer : stored_base(*origin, *pinned.base, op).layers) {
+      report.layers.push_back({.purpose = layer.purpose.value_or(image::Purpose::base),
+                               .title = layer.title,
+                               .diff_id = layer.diff_id,
+                               .digest = layer.descriptor.digest,
+                               .media_type = layer.descriptor.media_type,
+                               .size_bytes = layer.descriptor.size_bytes,
+                               .files = layer.file_count.value_or(0)});
+    }
+    for (const auto& layer : on_top) {
+      report.layers.push_back(planned_layer(layer));
+      report.image_bytes += layer.content_bytes();
+    }
+    reports.push_back(std::move(report));
+  }
+  return reports;
+}
+
 ExtendedImages extend_base(Context& context, const Plan& plan,
                            const std::vector<image::Layer>& layers, const Operation& op) {
   ExtendedImages result;
-  result.origin = transfer::open_origin(base_location(plan.images.front().base->reference),
-                                        context.registry, op);
+  result.origin = open_pinned(context, plan, op);
   for (const auto& pinned : plan.images) {
-    const auto source = transfer::open_image(*result.origin, pinned.base->manifest, op);
-    if (source.images().size() != 1) {
-      throw Error(ErrorCode::unsupported, fmt::format("cannot extend {}: {} is no container image",
-                                                      quoted(pinned.base->reference),
-                                                      pinned.base->manifest.digest.to_string()));
-    }
-    auto extension = base_extension(plan, pinned, source.images().front());
+    const auto base = stored_base(*result.origin, *pinned.base, op);
+    auto extension = base_extension(plan, pinned, base);
     extension.layers = layers;
-    auto image = image::extend_image(source.images().front(), std::move(extension));
+    auto image = image::extend_image(base, std::move(extension));
     image.platform = pinned.platform; // as the base's index has it, with its variant
     result.images.push_back(std::move(image));
   }

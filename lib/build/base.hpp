@@ -28,6 +28,10 @@ struct ExtendedImages {
                                          const std::vector<image::Layer>& layers,
                                          const Operation& op);
 
+/// What the images would hold: the base's layers, and what goes on top.
+[[nodiscard]] std::vector<PlatformReport> describe_base(Context& context, const Plan& plan,
+                                                        const Operation& op);
+
 /// The base's repository when it lies in the registry of `target`, so that its layers can be
 /// mounted there; else empty.
 [[nodiscard]] std::vector<std::string> mount_sources(const Plan& plan,

@@ -10,6 +10,7 @@
 #include "user_files.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <set>
 
 #include <fmt/format.h>
@@ -239,10 +240,7 @@ PlatformReport describe_platform(Context& context, const Plan& plan, const Image
     layers.push_back(std::move(model));
   }
   for (const auto& layer : layers) {
-    report.layers.push_back({.purpose = layer.purpose,
-                             .title = layer.title,
-                             .uncompressed_bytes = layer.content_bytes(),
-                             .files = layer.file_count()});
+    report.layers.push_back(planned_layer(layer));
     report.image_bytes += layer.content_bytes();
   }
   return report;
@@ -279,7 +277,9 @@ std::vector<image::Layer> seal_models(Context& context, const Plan& plan, const 
       });
 }
 
-std::vector<image::Layer> seal_user_files(Context& context, const Plan& plan, const Operation& op) {
+namespace {
+
+std::vector<image::LayerPlan> user_file_layers(const Plan& plan, const Operation& op) {
   const auto epoch = plan.request.source_date_epoch.value_or(0);
   const auto files = collect_user_files(plan.request.files, epoch, op);
   fs::FileTree tree;
@@ -298,6 +298,26 @@ std::vector<image::Layer> seal_user_files(Context& context, const Plan& plan, co
     });
   }
   std::erase_if(layers, [](const auto& layer) { return layer.entries.empty(); });
+  return layers;
+}
+
+} // namespace
+
+std::vector<image::LayerPlan> layers_on_base(const Plan& plan, const Operation& op) {
+  auto layers = user_file_layers(plan, op);
+  std::ranges::move(model_layer_plans(plan), std::back_inserter(layers));
+  return layers;
+}
+
+LayerReport planned_layer(const image::LayerPlan& layer) {
+  return {.purpose = layer.purpose,
+          .title = layer.title,
+          .uncompressed_bytes = layer.content_bytes(),
+          .files = layer.file_count()};
+}
+
+std::vector<image::Layer> seal_user_files(Context& context, const Plan& plan, const Operation& op) {
+  const auto layers = user_file_layers(plan, op);
   return map_each<image::Layer>(
       layers, context.threads, op, [&](const image::LayerPlan& layer, const Operation& inner) {
         return image::seal(layer, context.layers, {.threads = context.threads}, inner);

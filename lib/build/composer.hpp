@@ -35,6 +35,9 @@ struct WeightsPlace {
 /// pass that hashes them.
 [[nodiscard]] std::vector<image::Layer> seal_models(Context& context, const Plan& plan,
                                                     const WeightsPlace& place, const Operation& op);
+/// What goes on top of a base image, not yet bytes: the user's files, then the models.
+[[nodiscard]] std::vector<image::LayerPlan> layers_on_base(const Plan& plan, const Operation& op);
+[[nodiscard]] LayerReport planned_layer(const image::LayerPlan& layer);
 /// The layers of the user's files on top of a base image. Folders that were not given themselves
 /// are left to the base, whose own mode and owner they keep.
 [[nodiscard]] std::vector<image::Layer> seal_user_files(Context& context, const Plan& plan,

@@ -169,6 +169,10 @@ Plan Engine::plan_locked(const BuildRequest& request, std::string_view lock,
 
 PlanReport Engine::describe(Plan plan, const Operation& op) const {
   auto& context = impl_->context;
+  if (plan.images.front().base) {
+    auto platforms = describe_base(context, plan, op);
+    return {std::move(plan), std::move(platforms)};
+  }
   const auto packages = context.packages(plan.request);
   auto platforms = map_each<PlatformReport>(
       plan.images, context.threads, op, [&](const ImagePlan& image, const Operation& inner) {

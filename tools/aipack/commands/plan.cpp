@@ -2,6 +2,7 @@
 #include "aipack/io/temp_file.hpp"
 
 #include "commands/commands.hpp"
+#include "commands/registry_options.hpp"
 #include "commands/request_options.hpp"
 #include "render/json.hpp"
 #include "render/table.hpp"
@@ -19,6 +20,7 @@ namespace {
 struct Options {
   RequestOptions request;
   std::string output;
+  RegistryOptions registry;
 };
 
 /// Dropped files by reason: thousands of files have a dozen reasons.
@@ -54,7 +56,8 @@ std::string render(const build::PlatformReport& platform, unsigned verbose) {
   Table layers({"LAYER", ">FILES", ">SIZE", "CONTENT"});
   for (const auto& layer : platform.layers) {
     layers.add({std::string(to_string(layer.purpose)), std::to_string(layer.files),
-                human_bytes(layer.uncompressed_bytes), layer.title});
+                layer.uncompressed_bytes != 0 ? human_bytes(layer.uncompressed_bytes) : "-",
+                layer.title});
   }
   text += layers.to_string(2) + "\n";
   Table packages({"PACKAGE", "VERSION", "SUITE", "BECAUSE"});
@@ -79,7 +82,7 @@ std::string render(const build::PlatformReport& platform, unsigned verbose) {
 int run_plan(Session& session, const Options& options) {
   const auto began = std::chrono::steady_clock::now();
   const auto request = options.request.request(options.request.settings());
-  const auto engine = session.engine();
+  const auto engine = session.engine(options.registry.make(session));
   const auto op = session.operation();
   const auto report = engine.describe(engine.plan(request, op), op);
   session.end_progress();
@@ -117,6 +120,7 @@ void add_plan(CLI::App& app, Session& session) {
   options->request.add_to(*command);
   command->add_option("-o,--output", options->output, "Write the lock file: every input by digest")
       ->type_name("FILE");
+  options->registry.add_to(*command);
   command->callback([&session, options] {
     session.run = [&session, options] { return run_plan(session, *options); };
   });
