@@ -122,6 +122,23 @@ bool same_origin(std::string_view a, std::string_view b) {
   return origin && origin == Origin::try_of(b);
 }
 
+namespace {
+
+/// RFC 9110, 4.2.4: user information in a reference from an untrusted source is an error. A base's
+/// own, which its user wrote, stays with its origin.
+bool brings_user_info(std::string_view base, std::string_view resolved) {
+  const auto user_info = [](std::string_view url) {
+    const UrlPtr parsed = parse(url);
+    return std::pair(part_of(parsed.get(), CURLUPART_USER),
+                     part_of(parsed.get(), CURLUPART_PASSWORD));
+  };
+  const auto of_resolved = user_info(resolved);
+  return of_resolved != std::pair<std::string, std::string>() &&
+         !(of_resolved == user_info(base) && same_origin(base, resolved));
+}
+
+} // namespace
+
 std::string resolve_url(std::string_view base, std::string_view location) {
   const UrlPtr url = parse(base);
   // CURLU_URLENCODE: servers send spaces and UTF-8 in Location; what is encoded already stays.
@@ -135,6 +152,12 @@ std::string resolve_url(std::string_view base, std::string_view location) {
                 fmt::format("cannot resolve {} from {}: not an http or https URL",
                             aipack::quoted(redacted_url(location)),
                             aipack::quoted(redacted_url(base))));
+  }
+  if (brings_user_info(base, resolved)) {
+    throw Error(ErrorCode::invalid_input,
+                fmt::format("cannot go from {} to {}: the address carries user information",
+                            aipack::quoted(redacted_url(base)),
+                            aipack::quoted(redacted_url(resolved))));
   }
   return resolved;
 }

@@ -42,8 +42,9 @@ private:
 [[nodiscard]] AIPACK_API bool same_origin(std::string_view a, std::string_view b);
 
 /// Where `location` (an absolute URL or a relative reference, as in a Location or Link header)
-/// leads from `base`; its query stays as it is. Throws Error{invalid_input} for what is neither.
-/// Source: RFC 3986, section 5.
+/// leads from `base`; its query stays as it is. Throws Error{invalid_input} for what is neither,
+/// and for an address that brings user information of its own. Sources: RFC 3986, section 5; RFC
+/// 9110, 4.2.4.
 ///
 ///     resolve_url("https://r.example/v2/a/blobs/uploads/", "/v2/a/blobs/uploads/7?_state=x")
 [[nodiscard]] AIPACK_API std::string resolve_url(std::string_view base, std::string_view location);
