@@ -8,6 +8,7 @@
 #include "auth_file.hpp"
 #include "credential_helper.hpp"
 #include "environment.hpp"
+#include "locked_file.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -174,6 +175,19 @@ std::string text_if_there(const fs::path& path) {
   }
 }
 
+/// One login at a time: the file itself cannot carry the lock, because it is replaced.
+class EditLock {
+public:
+  EditLock(const fs::path& file, const Operation& op)
+      : locked_(LockedFile::open(file.string() + ".aipack-lock", op)) {}
+  ~EditLock() { locked_.remove(); }
+  EditLock(const EditLock&) = delete;
+  EditLock& operator=(const EditLock&) = delete;
+
+private:
+  LockedFile locked_;
+};
+
 /// Reads, changes and replaces a file; without a change it stays as it is.
 template <class Change>
 void edit(const fs::path& path, const Operation& op, Change change) {
@@ -182,7 +196,7 @@ void edit(const fs::path& path, const Operation& op, Change change) {
   const fs::path target = fs::weakly_canonical(path, error);
   const fs::path& file = error ? path : target;
   make_private_directory(file.parent_path());
-  const io::FileLock lock(file.string() + ".aipack-lock", op);
+  const EditLock lock(file, op);
   auto contents = AuthFile::parse(text_if_there(file), file.string());
   std::string before = contents.to_text();
   change(contents);

@@ -217,14 +217,13 @@ private:
 
   std::optional<std::string> proxy(const toml::table& table) const {
     auto url = text(table, "proxy");
-    if (url && *url != "direct" &&
-        std::ranges::none_of(std::array<std::string_view, 6>{"http://", "https://", "socks4://",
-                                                             "socks4a://", "socks5://",
-                                                             "socks5h://"},
-                             [&](std::string_view scheme) {
-                               return url->starts_with(scheme) && url->size() > scheme.size();
-                             })) {
-      refuse(*table.get("proxy"), "'proxy' must be the URL of a proxy, or 'direct'");
+    if (url && std::ranges::none_of(
+                   std::array<std::string_view, 6>{"http://", "https://", "socks4://", "socks4a://",
+                                                   "socks5://", "socks5h://"},
+                   [&](std::string_view scheme) {
+                     return url->starts_with(scheme) && url->size() > scheme.size();
+                   })) {
+      refuse(*table.get("proxy"), "'proxy' must be the URL of a proxy");
     }
     return url;
   }

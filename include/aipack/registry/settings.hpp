@@ -34,7 +34,7 @@ struct Endpoint {
   std::vector<std::string> ca_files{}; ///< PEM, trusted beside the system's
   std::string client_certificate{};    ///< PEM file; empty: none
   std::string client_key{};            ///< PEM file
-  std::string proxy{};                 ///< URL; "direct": none; empty: as the environment says
+  std::string proxy{};                 ///< URL; empty: as the environment says
   UploadMode upload = UploadMode::automatic;
   std::uint64_t chunk_bytes = 0; ///< of chunked uploads; 0: the client's choice
   unsigned concurrency = 0;      ///< requests at once; 0: the client's choice
