@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 from conftest import AIPACK, MODEL, SOURCE
+from registries import docker_registry
 
 README = (SOURCE / "README.md").read_text()
 
@@ -28,6 +29,23 @@ def test_every_command_of_the_console_blocks_succeeds(cache, tmp_path):
     for command in commands:
         result = subprocess.run(command, shell=True, cwd=tmp_path, env=environment(cache), capture_output=True, text=True, timeout=600)
         assert result.returncode == 0, f"{command}\n{result.stderr}"
+
+
+def test_the_registry_block_runs_against_a_registry(cache, aipack, layout, tmp_path):
+    """The commands as they stand, but for the registry's name and the password's way in."""
+    [block] = [block for block in blocks("sh") if "aipack login" in block]
+    shutil.copy(MODEL, tmp_path)
+    (tmp_path / "llm").mkdir()
+    (tmp_path / "llm/model.safetensors").write_bytes(bytes(2 << 20))
+    with docker_registry(tmp_path / "registry") as address:
+        aipack("push", f"oci:{layout[0]}:1", f"{address}/vllm:0.6")
+        for line in block.splitlines():
+            command = line.partition(" #")[0].replace("registry.example", address)
+            if command.startswith("aipack login"):
+                command += " -u ci --password-stdin --authfile auth.json"
+            result = subprocess.run(command, shell=True, cwd=tmp_path, env=environment(cache), capture_output=True, text=True, timeout=600, input="word\n")
+            assert result.returncode == 0, f"{command}\n{result.stderr}"
+        assert result.stdout.split() == ["1"]
 
 
 def test_the_python_block_runs(cache, tmp_path):
