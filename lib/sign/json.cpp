@@ -91,6 +91,19 @@ void JsonField::only(std::initializer_list<std::string_view> keys) const {
   }
 }
 
+std::map<std::string, std::string> JsonField::texts_among() const {
+  if (!json().is_object()) {
+    refuse("must be an object");
+  }
+  std::map<std::string, std::string> texts;
+  for (const auto& [key, value] : json().items()) {
+    if (value.is_string()) {
+      texts[key] = value.get<std::string>();
+    }
+  }
+  return texts;
+}
+
 std::string JsonField::text() const {
   if (!json().is_string()) {
     refuse("must be a string");

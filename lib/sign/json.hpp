@@ -33,6 +33,8 @@ public:
   /// Throws when this object has a member that is not in `keys`: protobuf's JSON mapping refuses
   /// unknown fields, and what a reader does not know it must not pretend to have checked.
   void only(std::initializer_list<std::string_view> keys) const;
+  /// The members that are strings; others are passed over. Throws when this is no object.
+  [[nodiscard]] std::map<std::string, std::string> texts_among() const;
 
   [[nodiscard]] std::string text() const;
   [[nodiscard]] std::string text_or_empty(const char* key) const;

@@ -27,16 +27,15 @@ struct PrivateKey::Impl {
 /// Throws FormatError unless the two halves belong together.
 void check_pair(EVP_PKEY* key, const PublicKey& public_key, std::string_view name);
 
-/// The content of "ENCRYPTED SIGSTORE PRIVATE KEY": JSON around a sealed PKCS#8 key.
+/// The content of "ENCRYPTED SIGSTORE PRIVATE KEY": JSON around a sealed PKCS#8 key. The password
+/// is asked for once everything else is in order.
 [[nodiscard]] WipedBytes open_cosign_box(std::string_view json, std::string_view name,
-                                         const Secret& password);
+                                         const PasswordSource& password);
 [[nodiscard]] std::string seal_cosign_box(std::string_view pkcs8, const Secret& password);
 
 /// "ENCRYPTED PRIVATE KEY", RFC 5958, to its PKCS#8 DER and back.
 [[nodiscard]] WipedBytes open_pkcs8(std::string_view der, std::string_view name,
-                                    const Secret& password);
+                                    const PasswordSource& password);
 [[nodiscard]] std::string seal_pkcs8(EVP_PKEY* key, const Secret& password);
-
-[[noreturn]] void throw_wrong_password(std::string_view name);
 
 } // namespace aipack::sign

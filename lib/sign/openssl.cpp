@@ -13,6 +13,15 @@ std::string take_openssl_error() {
   return reason == nullptr ? "OpenSSL does not say why" : reason;
 }
 
+std::string take_openssl_errors() {
+  std::string reasons;
+  while (const unsigned long error = ERR_get_error()) {
+    const char* const reason = ERR_reason_error_string(error);
+    reasons += (reasons.empty() ? "" : "; ") + std::string(reason == nullptr ? "?" : reason);
+  }
+  return reasons.empty() ? "OpenSSL does not say why" : reasons;
+}
+
 void drop_openssl_errors() noexcept {
   ERR_clear_error();
 }

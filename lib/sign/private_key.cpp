@@ -17,15 +17,6 @@
 namespace aipack::sign {
 namespace {
 
-Secret ask(const PasswordSource& password, std::string_view name) {
-  if (!password) {
-    throw Error(ErrorCode::unauthenticated,
-                fmt::format("cannot read private key {}: it is locked, and there is no password",
-                            quoted(name)));
-  }
-  return Secret(password());
-}
-
 KeyPtr from_pkcs8(std::string_view der, std::string_view name) {
   const auto info = decode_der<OpenSslPtr<PKCS8_PRIV_KEY_INFO, PKCS8_PRIV_KEY_INFO_free>>(
       d2i_PKCS8_PRIV_KEY_INFO, der);
@@ -55,10 +46,10 @@ KeyPtr key_of(const PemBlock& block, std::string_view name, const PasswordSource
   const std::string& der = block.content.bytes;
   if (block.label == "ENCRYPTED SIGSTORE PRIVATE KEY" ||
       block.label == "ENCRYPTED COSIGN PRIVATE KEY") {
-    return from_pkcs8(open_cosign_box(der, name, ask(password, name)).bytes, name);
+    return from_pkcs8(open_cosign_box(der, name, password).bytes, name);
   }
   if (block.label == "ENCRYPTED PRIVATE KEY") {
-    return from_pkcs8(open_pkcs8(der, name, ask(password, name)).bytes, name);
+    return from_pkcs8(open_pkcs8(der, name, password).bytes, name);
   }
   const bool is_traditional = block.label == "RSA PRIVATE KEY" || block.label == "EC PRIVATE KEY";
   if (block.has_headers && is_traditional) {

@@ -96,15 +96,26 @@ void check_pbes2(const X509_ALGOR* algorithm, std::string_view name) {
   }
 }
 
-} // namespace
-
-void throw_wrong_password(std::string_view name) {
+[[noreturn]] void throw_wrong_password(std::string_view name) {
   throw Error(ErrorCode::unauthenticated,
               fmt::format("cannot read private key {}: the password is wrong, or the file damaged",
                           quoted(name)));
 }
 
-WipedBytes open_cosign_box(std::string_view json, std::string_view name, const Secret& password) {
+/// Only once it is clear that there is something to unlock.
+Secret ask(const PasswordSource& password, std::string_view name) {
+  if (!password) {
+    throw Error(ErrorCode::unauthenticated,
+                fmt::format("cannot read private key {}: it is locked, and there is no password",
+                            quoted(name)));
+  }
+  return Secret(password());
+}
+
+} // namespace
+
+WipedBytes open_cosign_box(std::string_view json, std::string_view name,
+                           const PasswordSource& password) {
   const nlohmann::json document = parse_json(json, name, max_key_file_bytes);
   const JsonField root(document, name);
   const JsonField kdf = root.get("kdf");
@@ -128,7 +139,7 @@ WipedBytes open_cosign_box(std::string_view json, std::string_view name, const S
     throw FormatError(std::string(name), std::nullopt, "its salt, nonce or box is too short");
   }
   BoxKey key;
-  derive(key, password, salt, cost);
+  derive(key, ask(password, name), salt, cost);
   WipedBytes plain{std::string(box.size() - crypto_secretbox_MACBYTES, '\0')};
   if (crypto_secretbox_open_easy(data_of(plain.bytes), data_of(box), box.size(), data_of(nonce),
                                  key.bytes.data()) != 0) {
@@ -162,7 +173,7 @@ std::string seal_cosign_box(std::string_view pkcs8, const Secret& password) {
   return root.dump();
 }
 
-WipedBytes open_pkcs8(std::string_view der, std::string_view name, const Secret& password) {
+WipedBytes open_pkcs8(std::string_view der, std::string_view name, const PasswordSource& source) {
   const auto sealed = decode_der<OpenSslPtr<X509_SIG, X509_SIG_free>>(d2i_X509_SIG, der);
   if (sealed == nullptr) {
     throw FormatError(std::string(name), std::nullopt, "it is no encrypted PKCS#8 key");
@@ -170,6 +181,7 @@ WipedBytes open_pkcs8(std::string_view der, std::string_view name, const Secret&
   const X509_ALGOR* algorithm = nullptr;
   X509_SIG_get0(sealed.get(), &algorithm, nullptr);
   check_pbes2(algorithm, name);
+  const Secret password = ask(source, name);
   const OpenSslPtr<PKCS8_PRIV_KEY_INFO, PKCS8_PRIV_KEY_INFO_free> info(PKCS8_decrypt(
       sealed.get(), password.view().data(), static_cast<int>(password.view().size())));
   if (info == nullptr) {

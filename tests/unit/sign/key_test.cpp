@@ -5,6 +5,7 @@
 #include "../../support/catch.hpp"
 #include "../../support/temp.hpp"
 #include "encoding.hpp"
+#include "failure.hpp"
 #include "openssl_keys.hpp"
 
 #include <filesystem>
@@ -17,6 +18,7 @@
 
 using namespace aipack;
 using namespace aipack::sign;
+using aipack::testing::failure_of;
 using aipack::testing::openssl_ec;
 using aipack::testing::OpenSslKey;
 
@@ -30,16 +32,6 @@ const std::filesystem::path data = std::filesystem::path(AIPACK_TEST_DATA) / "si
 
 std::string test_file(const char* name) {
   return testing::read_file(data / name);
-}
-
-template <class Fn>
-Error failure_of(Fn fn) {
-  try {
-    fn();
-  } catch (const Error& error) {
-    return error;
-  }
-  return {ErrorCode::internal, "nothing was thrown"};
 }
 
 } // namespace
