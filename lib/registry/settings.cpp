@@ -294,13 +294,14 @@ std::vector<Endpoint> RegistrySettings::pull_endpoints(const oci::Reference& ref
                                                        bool by_digest) const {
   const auto name = RepositoryName::of(reference);
   data_->check_blocked(name);
-  const auto [table, rest] = data_->match(name);
+  const Data::Match found = data_->match(name);
+  const RegistryTable* table = found.table;
   if (table == nullptr) {
     return {endpoint(reference)};
   }
   std::vector<Endpoint> endpoints;
   const auto add = [&](const Place& place, const Traits& traits, bool is_mirror) {
-    const auto target = RepositoryName::below(place, rest);
+    const auto target = RepositoryName::below(place, found.rest);
     if (is_mirror && data_->is_blocked(target)) {
       return; // the others have it as well
     }
