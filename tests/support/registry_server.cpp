@@ -455,10 +455,13 @@ std::vector<RegistryRequest> RegistryServer::leaks() const {
   };
   std::erase_if(out, [&](const RegistryRequest& request) {
     const bool outside = request.origin == Origin::storage || request.origin == Origin::foreign;
+    const auto any = [&](const auto& items) {
+      return std::any_of(items.begin(), items.end(),
+                         [&](const auto& item) { return tells(item.second); });
+    };
     const bool leak = request.header("Authorization") || request.header("Cookie") ||
-                      tells(Target::parse(request.target).path) || tells(request.target) ||
-                      std::any_of(request.headers.begin(), request.headers.end(),
-                                  [&](const auto& header) { return tells(header.second); });
+                      tells(request.target) || tells(request.path) ||
+                      any(Target::parse(request.target).query) || any(request.headers);
     return !outside || !leak;
   });
   return out;
