@@ -25,6 +25,31 @@ private:
   io::ByteSource& source_;
 };
 
+/// Reads a file that somebody else owns.
+class FileBytes final : public io::ByteSource {
+public:
+  explicit FileBytes(const io::File& file) noexcept : file_(file) {}
+  std::size_t read(std::span<std::byte> into) override {
+    const std::size_t count = file_.read_at(offset_, into);
+    offset_ += count;
+    return count;
+  }
+
+private:
+  const io::File& file_;
+  std::uint64_t offset_ = 0;
+};
+
+/// Throws Error{corrupt} when the file does not hold what the descriptor says.
+void verify(const io::File& file, const oci::Descriptor& descriptor, const Operation& op) {
+  codec::VerifyingSource source(std::make_unique<FileBytes>(file), descriptor.digest,
+                                descriptor.size_bytes, descriptor.digest.to_string());
+  std::vector<std::byte> buffer(io::copy_buffer_bytes);
+  while (source.read(buffer) > 0) {
+    op.check();
+  }
+}
+
 void make_directories(const std::filesystem::path& directory) {
   std::error_code error;
   std::filesystem::create_directories(directory, error);
@@ -133,6 +158,8 @@ Placement DirectoryStore::place(const BlobSource& blob, const Operation& op) {
     const io::File source = io::File::open(other->path());
     const auto file = new_file();
     if (source.size() == descriptor.size_bytes && try_clone_file(source, file->file())) {
+      // What gets the name is what was read: the file that it came from may change at any time.
+      verify(file->file(), descriptor, op);
       commit(*file, descriptor.digest);
       return Placement::cloned;
     }

@@ -108,10 +108,10 @@ public:
 
   /// Brings a blob in by the cheapest way that the file systems allow: it is there already; a
   /// reflink of the stored file or of the recipe's aligned extents (FICLONERANGE); else one copy,
-  /// verified for a stored blob, past the page cache (O_DIRECT) for a large one. A derived blob's
-  /// digest was computed from the same unchanged files, so it is not hashed a second time: the
-  /// identity of each file is checked before and after. Memory: at most 32 MiB of buffers. Large
-  /// blobs are read and written by two helper threads, which end before the call does.
+  /// past the page cache (O_DIRECT) for a large one. A stored blob is hashed either way. A derived
+  /// blob's digest was computed from the same unchanged files, so it is not hashed a second time:
+  /// the identity of each file is checked before and after. Memory: at most 32 MiB of buffers.
+  /// Large blobs are read and written by two helper threads, which end before the call does.
   Placement place(const BlobSource& blob, const Operation& op) override;
 
   /// Streams a recipe into the store and hashes it in the same pass (one read of each byte, at most

@@ -238,7 +238,9 @@ TEST_CASE("A damaged stored blob is not copied on", "[blob][store]") {
   DirectoryStore to(directory.path() / "to");
   auto source = source_of("stored");
   const auto stored = from.put(descriptor_of("stored"), source, {});
-  write_file(from.path_of(stored->descriptor().digest), "short");
+  // Of the right size too: a file system that shares extents would take it as it is.
+  const std::string damage = GENERATE("short", "Stored");
+  write_file(from.path_of(stored->descriptor().digest), damage);
   CHECK(code_of([&] { to.place(*stored, {}); }) == ErrorCode::corrupt);
   CHECK(files_in(to).empty());
 }
