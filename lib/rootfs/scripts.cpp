@@ -92,7 +92,7 @@ constexpr std::array<std::string_view, 27> harmless_sections{
 
 /// Commands that change nothing in a root that is installed for the first time: they read, print,
 /// remove what is not there, or talk to services that do not run.
-constexpr std::array<std::string_view, 67> harmless_commands{
+constexpr std::array<std::string_view, 66> harmless_commands{
     ":",
     "[",
     "awk",
@@ -100,7 +100,6 @@ constexpr std::array<std::string_view, 67> harmless_commands{
     "break",
     "cat",
     "cd",
-    "command",
     "continue",
     "cmp",
     "cut",
@@ -187,10 +186,49 @@ std::string without_sections(std::string_view text) {
   return rest;
 }
 
-bool has_argument(const ShellCommand& command, std::initializer_list<std::string_view> wanted) {
-  return std::any_of(command.words.begin() + 1, command.words.end(), [&](const std::string& word) {
-    return std::find(wanted.begin(), wanted.end(), word) != wanted.end();
-  });
+/// Without `command` in front, which runs a program even where a function has its name; empty when
+/// it only asks (`command -v`).
+std::vector<std::string> without_command(const std::vector<std::string>& words) {
+  std::size_t at = 0;
+  while (at < words.size() && words[at] == "command") {
+    for (++at; at < words.size() && words[at].starts_with('-'); ++at) {
+      if (words[at] != "-p" && words[at] != "--") {
+        return {};
+      }
+    }
+  }
+  return {words.begin() + static_cast<std::ptrdiff_t>(at), words.end()};
+}
+
+bool is_harmless_program(const std::vector<std::string>& words) {
+  const std::string& word = words.front();
+  const auto has_argument = [&](std::initializer_list<std::string_view> wanted) {
+    return std::any_of(words.begin() + 1, words.end(), [&](const std::string& argument) {
+      return std::find(wanted.begin(), wanted.end(), argument) != wanted.end();
+    });
+  };
+  if (contains(harmless_commands, word) || word.starts_with("db_")) {
+    return true;
+  }
+  if (word == "." || word == "source") {
+    return words.size() > 1 && words[1] == "/usr/share/debconf/confmodule";
+  }
+  if (word == "dpkg") {
+    return has_argument({"--compare-versions", "-s", "-S", "-L", "-l", "--status", "--listfiles",
+                         "--print-architecture", "--assert-multi-arch"});
+  }
+  if (word == "dpkg-divert") {
+    return has_argument({"--list", "--listpackage", "--truename", "--remove"});
+  }
+  if (word == "dpkg-statoverride") {
+    return has_argument({"--list", "--remove"});
+  }
+  if (word == "sed") {
+    return std::none_of(words.begin() + 1, words.end(), [](const std::string& argument) {
+      return argument.starts_with("-i") || argument.starts_with("--in-place");
+    });
+  }
+  return false;
 }
 
 bool is_harmless(const ShellCommand& command, const ShellScript& script) {
@@ -200,31 +238,11 @@ bool is_harmless(const ShellCommand& command, const ShellScript& script) {
   if (!command.writes_to.empty()) {
     return false;
   }
-  const std::string& word = command.words.front();
-  if (contains(harmless_commands, word) || script.functions.contains(word) ||
-      word.starts_with("db_")) {
-    return true;
+  if (script.functions.contains(command.words.front())) {
+    return true; // Its body is judged where it stands.
   }
-  if (word == "." || word == "source") {
-    return command.words.size() > 1 && command.words[1] == "/usr/share/debconf/confmodule";
-  }
-  if (word == "dpkg") {
-    return has_argument(command, {"--compare-versions", "-s", "-S", "-L", "-l", "--status",
-                                  "--listfiles", "--print-architecture", "--assert-multi-arch"});
-  }
-  if (word == "dpkg-divert") {
-    return has_argument(command, {"--list", "--listpackage", "--truename", "--remove"});
-  }
-  if (word == "dpkg-statoverride") {
-    return has_argument(command, {"--list", "--remove"});
-  }
-  if (word == "sed") {
-    return std::none_of(command.words.begin() + 1, command.words.end(),
-                        [](const std::string& argument) {
-                          return argument.starts_with("-i") || argument.starts_with("--in-place");
-                        });
-  }
-  return false;
+  const auto words = without_command(command.words);
+  return words.empty() || is_harmless_program(words);
 }
 
 /// The first command that may change the root, as text; empty when there is none.

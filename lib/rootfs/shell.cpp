@@ -31,15 +31,34 @@ bool is_parameter(std::string_view word, char number) {
          word == std::string("${") + number + ":-}" || word == std::string("x$") + number;
 }
 
+/// `shift` and `set -- …` make "$1" another word than the one that the script was called with.
+bool changes_parameters(const std::vector<std::string>& words) {
+  if (words.empty() || words[0] == "shift") {
+    return !words.empty();
+  }
+  for (std::size_t i = 1; words[0] == "set" && i < words.size(); ++i) {
+    const bool is_option = words[i].size() > 1 && (words[i][0] == '-' || words[i][0] == '+');
+    if (!is_option || words[i] == "--") {
+      return true;
+    }
+    i += words[i].back() == 'o' ? 1U : 0U; // "-o errexit", "-eo pipefail"
+  }
+  return false;
+}
+
 /// Whether a condition is false for sure on a first installation: `[ "$1" = upgrade ]`, `[ -n "$2"
 /// ]`, `dpkg --compare-versions "$2" lt-nl 1`,
-/// `[ -d /run/systemd/system ]` (no system runs in the root).
-bool is_false(const std::vector<std::string>& words, std::string_view first) {
+/// `[ -d /run/systemd/system ]` (no system runs in the root). `own_parameters`: "$1" is the
+/// script's.
+bool is_false(const std::vector<std::string>& words, std::string_view first, bool own_parameters) {
   if (words.empty()) {
     return false;
   }
+  const auto is_own = [&](std::string_view word, char number) {
+    return own_parameters && is_parameter(word, number);
+  };
   if (words[0] == "dpkg" && words.size() >= 4 && words[1] == "--compare-versions" &&
-      is_parameter(words[2], '2')) {
+      is_own(words[2], '2')) {
     return words[3] == "lt-nl" || words[3] == "le-nl" || words[3] == "gt" || words[3] == "ge" ||
            words[3] == "eq";
   }
@@ -53,7 +72,7 @@ bool is_false(const std::vector<std::string>& words, std::string_view first) {
   if (test.size() == 4 && test[0] == "!" && test[2] == "=") {
     return false;
   }
-  if (test.size() == 3 && is_parameter(test[0], '1')) {
+  if (test.size() == 3 && is_own(test[0], '1')) {
     const std::string_view value =
         std::string_view(test[2]).starts_with('x') && test[0].starts_with('x')
             ? std::string_view(test[2]).substr(1)
@@ -61,20 +80,28 @@ bool is_false(const std::vector<std::string>& words, std::string_view first) {
     return (test[1] == "=" && is_action(value) && value != first) ||
            (test[1] == "!=" && value == first);
   }
-  if (test.size() == 3 && is_parameter(test[0], '2')) {
+  if (test.size() == 3 && is_own(test[0], '2')) {
     return test[1] == "!=" && test[2].empty();
   }
   if (test.size() == 2) {
-    return (test[0] == "-n" && is_parameter(test[1], '2')) ||
+    return (test[0] == "-n" && is_own(test[1], '2')) ||
            (test[0] == "-d" && test[1] == "/run/systemd/system");
   }
-  return test.size() == 3 && test[0] == "!" && test[1] == "-z" && is_parameter(test[2], '2');
+  return test.size() == 3 && test[0] == "!" && test[1] == "-z" && is_own(test[2], '2');
 }
 
 class Parser {
 public:
-  Parser(ShellScript& script, std::string_view kind, bool live, unsigned depth)
-      : script_(script), kind_(kind), live_(live), depth_(depth) {}
+  /// What holds where a text begins.
+  struct Scope {
+    bool live = true;
+    bool own_parameters = true; ///< "$1" is the script's; inside of a function it is the caller's
+    unsigned depth = 0;
+  };
+
+  Parser(ShellScript& script, std::string_view kind, Scope scope)
+      : script_(script), kind_(kind), live_(scope.live), own_parameters_(scope.own_parameters),
+        depth_(scope.depth) {}
 
   void run(std::string_view text) {
     ShellTokens tokens = tokenize_shell(text);
@@ -92,11 +119,21 @@ private:
   struct Block {
     enum class Type { condition, branch, loop, group, choice } type;
     bool outer_live = true;
+    bool outer_own_parameters = true;
     bool taken = false;             ///< choice: a pattern that is surely taken was seen
     bool subject_is_action = false; ///< choice: on "$1"
     bool condition_false = false;
     bool condition_has_or = false;
+    bool condition_goes_on = false; ///< a command ended: only the last one of a list counts
   };
+
+  /// Begins a compound command; the one that follows "name ()" is the function's body.
+  Block& open(Block::Type type) {
+    blocks_.push_back({type, live_, own_parameters_});
+    own_parameters_ = own_parameters_ && !function_follows_;
+    function_follows_ = false;
+    return blocks_.back();
+  }
 
   void fail(std::string what) {
     if (script_.trouble.empty()) {
@@ -123,11 +160,13 @@ private:
         pattern();
         return;
       }
-      if (text == "||" && !blocks_.empty() && blocks_.back().type == Block::Type::condition) {
-        blocks_.back().condition_has_or = true;
+      if (!blocks_.empty() && blocks_.back().type == Block::Type::condition) {
+        // The status of a pipeline is that of its last command, too.
+        blocks_.back().condition_has_or |= text == "||" || text == "|";
+        blocks_.back().condition_goes_on |= text == ";" || text == "\n" || text == "&";
       }
       if (text == "(") {
-        blocks_.push_back({Block::Type::group, live_});
+        open(Block::Type::group);
       } else if (text == ")") {
         close(Block::Type::group);
       }
@@ -145,18 +184,19 @@ private:
       return;
     }
     live_ = blocks_.back().outer_live;
+    own_parameters_ = blocks_.back().outer_own_parameters;
     blocks_.pop_back();
   }
 
   bool keyword() {
     if (at_keyword("if") || at_keyword("while") || at_keyword("until")) {
-      blocks_.push_back({at_keyword("if") ? Block::Type::condition : Block::Type::loop, live_});
+      open(at_keyword("if") ? Block::Type::condition : Block::Type::loop);
     } else if (at_keyword("then")) {
       begin_branch();
     } else if (at_keyword("elif")) {
       if (!blocks_.empty()) {
         live_ = blocks_.back().outer_live;
-        blocks_.back() = {Block::Type::condition, live_};
+        blocks_.back() = {Block::Type::condition, live_, blocks_.back().outer_own_parameters};
       }
     } else if (at_keyword("else")) {
       if (!blocks_.empty()) {
@@ -165,7 +205,7 @@ private:
     } else if (at_keyword("fi")) {
       close(Block::Type::branch);
     } else if (at_keyword("for")) {
-      blocks_.push_back({Block::Type::loop, live_});
+      open(Block::Type::loop);
       while (at_ < tokens_.size() &&
              !(at_separator() && (tokens_[at_].text == ";" || tokens_[at_].text == "\n"))) {
         read_inner(tokens_[at_++]);
@@ -176,7 +216,7 @@ private:
       skip_redirections();
       return true;
     } else if (at_keyword("{")) {
-      blocks_.push_back({Block::Type::group, live_});
+      open(Block::Type::group);
     } else if (at_keyword("}")) {
       close(Block::Type::group);
     } else if (at_keyword("case")) {
@@ -225,15 +265,14 @@ private:
     if (at_ >= tokens_.size()) {
       return fail("a 'case' without a word");
     }
-    Block block{Block::Type::choice, live_};
-    block.subject_is_action = is_parameter(tokens_[at_].text, '1');
+    const bool is_parameter_1 = is_parameter(tokens_[at_].text, '1');
     read_inner(tokens_[at_++]);
     skip_separators();
     if (!at_keyword("in")) {
       return fail("a 'case' without 'in'");
     }
     ++at_;
-    blocks_.push_back(block);
+    open(Block::Type::choice).subject_is_action = is_parameter_1 && own_parameters_;
     pattern();
   }
 
@@ -268,7 +307,7 @@ private:
       if (depth_ >= max_shell_depth) {
         return fail("commands nested too deeply");
       }
-      Parser(script_, kind_, live_, depth_ + 1).run(text);
+      Parser(script_, kind_, {live_, own_parameters_, depth_ + 1}).run(text);
     }
   }
 
@@ -310,13 +349,19 @@ private:
     if (command.words.size() == 1 && at_ + 1 < tokens_.size() && tokens_[at_].text == "(" &&
         tokens_[at_ + 1].kind == Kind::separator && tokens_[at_ + 1].text == ")") {
       script_.functions.insert(command.words[0]);
+      function_follows_ = true;
       at_ += 2;
       return;
     }
-    if (!blocks_.empty() && blocks_.back().type == Block::Type::condition &&
-        is_false(command.words, first_argument(kind_))) {
-      blocks_.back().condition_false = true;
+    if (!blocks_.empty() && blocks_.back().type == Block::Type::condition) {
+      Block& block = blocks_.back();
+      if (block.condition_goes_on) {
+        block.condition_false = block.condition_has_or = block.condition_goes_on = false;
+      }
+      block.condition_false |= is_false(command.words, first_argument(kind_), own_parameters_);
     }
+    script_.changes_parameters |=
+        live_ && own_parameters_ && depth_ == 0 && changes_parameters(command.words);
     if (!command.words.empty() || !command.writes_to.empty()) {
       script_.commands.push_back(std::move(command));
     }
@@ -325,7 +370,9 @@ private:
   ShellScript& script_;
   std::string_view kind_;
   bool live_;
+  bool own_parameters_;
   unsigned depth_;
+  bool function_follows_ = false;
   std::vector<ShellToken> tokens_;
   std::size_t at_ = 0;
   std::vector<Block> blocks_;
@@ -339,7 +386,11 @@ ShellScript parse_shell(std::string_view text, std::string_view kind) {
     script.trouble = "larger than 1 MiB";
     return script;
   }
-  Parser(script, kind, true, 0).run(text);
+  Parser(script, kind, {}).run(text);
+  if (script.changes_parameters) { // Where "$1" is what is not followed: it may be anything.
+    script = {};
+    Parser(script, kind, {.own_parameters = false}).run(text);
+  }
   return script;
 }
 

@@ -30,6 +30,12 @@ TEST_CASE("Scripts that change nothing on a first installation are recognised",
       "#!/bin/sh\nif dpkg --compare-versions \"$2\" lt-nl 1.2; then mv /a /b; fi\n",
       "#!/bin/sh\nhelper() { echo \"$@\" >&2; }\nx=$(command -v py3compile)\nhelper $x 2>&1 "
       ">/dev/null\n",
+      "#!/bin/sh\nif command -v py3compile >/dev/null && command -p -V sh; then command echo; fi\n",
+      // what a function is called with says nothing about the rest
+      "#!/bin/sh\nquiet() { echo \"$@\" >/dev/null; }\nif [ -n \"$2\" ]; then\n mkdir /x\nfi\n"
+      "f()\n{\n case $1 in *) echo ;; esac\n}\n"
+      "if [ \"$1\" = upgrade ]; then\n mkdir /x\nfi\n",
+      "#!/bin/sh\nset -e -o errexit\nf() { shift; }\nif [ \"$1\" = upgrade ]; then mkdir /x; fi\n",
       "#!/bin/sh\ncat <<EOF\nmkdir /not/a/command\nEOF\necho 'mkdir /x'\n");
   CAPTURE(text);
   const auto verdict = classify_script("some-package", "postinst", text);
@@ -60,6 +66,21 @@ TEST_CASE("Scripts that change the root are not understood, and the verdict name
       {"#!/bin/sh\n# Automatically added by dh_unheard_of/1\nmknod /dev/x\n# End automatically "
        "added section\n",
        "mknod /dev/x"},
+      // "$1" of a function is not the script's
+      {"#!/bin/sh\nf() {\n if [ \"$1\" = upgrade ]; then\n mkdir /x\n fi\n}\nf upgrade\n",
+       "mkdir /x"},
+      {"#!/bin/sh\nf ()\n{\n if [ -n \"$2\" ]; then\n mkdir /x\n fi\n}\n", "mkdir /x"},
+      {"#!/bin/sh\nf() (\n case \"$1\" in upgrade) mkdir /x ;; esac\n)\n", "mkdir /x"},
+      {"#!/bin/sh\nf() { x=$(if [ -n \"$2\" ]; then mkdir /x; fi); }\n", "mkdir /x"},
+      {"#!/bin/sh\nset -- upgrade\nif [ \"$1\" = upgrade ]; then mkdir /x; fi\n", "mkdir /x"},
+      {"#!/bin/sh\nif true; then shift; fi\ncase \"$1\" in upgrade) mkdir /x ;; esac\n",
+       "mkdir /x"},
+      // only the last command of a condition decides
+      {"#!/bin/sh\nif [ -n \"$2\" ]; true; then mkdir /x; fi\n", "mkdir /x"},
+      {"#!/bin/sh\nif [ -n \"$2\" ] | cat; then mkdir /x; fi\n", "mkdir /x"},
+      {"#!/bin/sh\ncommand mkdir /x\n", "command mkdir /x"},
+      {"#!/bin/sh\nmkdir() { :; }\ncommand -p -- mkdir /x\n", "command -p -- mkdir /x"},
+      {"#!/bin/sh\ncommand command adduser x\n", "adduser x"},
       {"#!/usr/bin/perl\nunlink 1;\n", "not a shell script"},
       {"#!/bin/sh\necho 'open\n", "quote that does not end"},
       {"#!/bin/sh\nif true; then\nfi fi\n", "do not match"},
