@@ -9,6 +9,7 @@
 #include "selection.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <mutex>
 #include <set>
 #include <utility>
@@ -22,6 +23,7 @@ namespace {
 struct Attached {
   const Node* node;
   std::string tag;
+  unsigned depth = 0; ///< 0: to the image, 1: to what is attached to that
 };
 
 bool is_missing_or_strange(const Error& error) {
@@ -120,14 +122,14 @@ private:
                              subjects[i].to_string(), depth));
             break;
           }
-          adopt(attachment, subjects[i], next);
+          adopt(attachment, subjects[i], depth, next);
         }
       }
       subjects = std::move(next);
     }
   }
 
-  void adopt(const Attachment& attachment, const oci::Digest& subject,
+  void adopt(const Attachment& attachment, const oci::Digest& subject, unsigned depth,
              std::vector<oci::Digest>& next) {
     const auto& descriptor = attachment.descriptor;
     // An attestation that its image's index names as well goes with that index.
@@ -155,7 +157,7 @@ private:
       leave_out("its own subject is another");
       return;
     }
-    attached_.push_back({&node, attachment.tag});
+    attached_.push_back({&node, attachment.tag, depth});
     for (const auto* part : graph_.below(descriptor.digest)) {
       next.push_back(part->document.descriptor.digest);
     }
@@ -320,18 +322,27 @@ private:
     }
   }
 
-  /// One after the other: what refers to the same subject may meet in one listing.
+  /// After what they are about; side by side, since a listing that has to be rewritten for each of
+  /// them takes its time.
   void send_attachments() {
-    for (const auto& item : attached_) {
-      op_.check();
-      for (const auto* node : graph_.below(item.node->document.descriptor.digest)) {
-        if (node == item.node) {
-          target_.put_manifest(node->document, item.tag, op_);
-        } else if (!is_complete(*node)) {
-          target_.put_manifest(node->document, {}, op_);
-        }
+    for (unsigned depth = 0; depth < max_attachment_depth; ++depth) {
+      std::vector<Attached> wave;
+      std::ranges::copy_if(attached_, std::back_inserter(wave),
+                           [&](const Attached& item) { return item.depth == depth; });
+      for_each(wave, concurrency_, op_,
+               [&](const Attached& item, const Operation& inner) { send_attachment(item, inner); });
+    }
+    report_.referrers = attached_.size();
+  }
+
+  void send_attachment(const Attached& item, const Operation& op) {
+    op.check();
+    for (const auto* node : graph_.below(item.node->document.descriptor.digest)) {
+      if (node == item.node) {
+        target_.put_manifest(node->document, item.tag, op);
+      } else if (!is_complete(*node)) {
+        target_.put_manifest(node->document, {}, op);
       }
-      ++report_.referrers;
     }
   }
 

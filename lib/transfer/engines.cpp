@@ -44,7 +44,8 @@ std::string socket_of(const registry::Environment& environment, const char* vari
 }
 
 std::string find_program(const registry::Environment& environment, const std::string& name) {
-  for (const auto part : split(value_of(environment, "PATH"), ':')) {
+  const auto path = value_of(environment, "PATH");
+  for (const auto part : split(path, ':')) {
     const auto file = std::filesystem::path(part) / name;
     // Relative directories would run what lies in the folder that somebody happens to be in.
     std::error_code ignored;

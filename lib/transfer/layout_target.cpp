@@ -120,13 +120,16 @@ registry::UploadReport LayoutTarget::put_blob(Origin& origin, const oci::Descrip
 
 void LayoutTarget::put_manifest(const registry::Document& document, std::string_view tag,
                                 const Operation& op) {
-  layout().blobs().place(*as_blob(document), op);
+  auto& layout = this->layout();
+  layout.blobs().place(*as_blob(document), op);
   const auto content = read_content(document);
+  // The lock between processes is one to wait for; threads of this one take turns without it.
+  const std::lock_guard turn(index_mutex_);
   if (!tag.empty()) {
-    layout().tag(document.descriptor, tag, op);
+    layout.tag(document.descriptor, tag, op);
   } else if (content.subject) {
     // As oras does it: what has a subject is found through index.json.
-    layout().tag(listed_descriptor(document, content), {}, op);
+    layout.tag(listed_descriptor(document, content), {}, op);
   }
 }
 

@@ -32,6 +32,7 @@ private:
 
   std::filesystem::path directory_;
   std::string tag_;
+  std::mutex index_mutex_; ///< while index.json is written
   std::mutex mutex_;
   std::optional<blob::Layout> layout_; ///< stays where it is once it is there
 };
