@@ -17,7 +17,7 @@ public:
   /// Fills the front of `into`; 0 means the end. Throws Error{io} for a body that ends early,
   /// Error{internal} for one that does not end, and what the source throws.
   [[nodiscard]] std::size_t read(std::span<std::byte> into);
-  /// The next read starts over.
+  /// The next read starts over, or fails where the request must not be repeated.
   void rewind() noexcept;
 
   [[nodiscard]] std::uint64_t read_bytes() const noexcept { return at_; }
@@ -28,6 +28,7 @@ private:
   std::unique_ptr<io::ByteSource> source_{};
   std::uint64_t at_ = 0;
   bool finished_ = false;
+  bool lost_ = false;
 };
 
 } // namespace aipack::http

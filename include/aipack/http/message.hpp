@@ -66,6 +66,10 @@ struct Request {
   /// Exact length of the body, sent as Content-Length. A body that is shorter is Error{io}, a
   /// longer one Error{internal}. Empty: not known before it ends, sent in chunks.
   std::optional<std::uint64_t> body_bytes = 0;
+  /// Whether a body that was sent in part is sent again when a reused connection turns out to be
+  /// closed. False where the server may have taken that part (RFC 9110, 9.2.2): then it is
+  /// Error{unavailable}, and the caller finds out.
+  bool repeat_body = true;
 
   /// Redirects are followed by hand: without credentials across origins, never from https to http,
   /// with the same method and body, except that 303 (and 301, 302 of a POST) becomes a GET. 0: a
