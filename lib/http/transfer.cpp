@@ -12,8 +12,11 @@
 namespace aipack::http {
 namespace {
 
-/// Uploads to a loopback sink: 64 KiB 1.6 GB/s, 512 KiB 3.7 GB/s, 2 MiB 2.3 GB/s.
+/// How much is given to libcurl at once. Plain uploads to a loopback sink: 64 KiB 1.6 GB/s, 512 KiB
+/// 3.7 GB/s, 2 MiB 2.3 GB/s. TLS cuts it into records of 16 KiB and is no faster with more than 64
+/// KiB, but looks less often whether the server has refused meanwhile.
 constexpr long upload_buffer_bytes = 512L << 10;
+constexpr long secure_upload_buffer_bytes = 64L << 10;
 
 /// RFC 9110, section 5.6.2.
 bool is_token(std::string_view text) noexcept {
@@ -67,7 +70,8 @@ void Transfer::set_method_and_body() {
                   fmt::format("cannot send request: a body of {} bytes", *length));
     }
     set_option(easy_, CURLOPT_UPLOAD, 1L);
-    set_option(easy_, CURLOPT_UPLOAD_BUFFERSIZE, upload_buffer_bytes);
+    set_option(easy_, CURLOPT_UPLOAD_BUFFERSIZE,
+               line_.origin().is_secure() ? secure_upload_buffer_bytes : upload_buffer_bytes);
     set_option(easy_, CURLOPT_INFILESIZE_LARGE,
                length ? static_cast<curl_off_t>(*length) : curl_off_t{-1});
     set_option(easy_, CURLOPT_READFUNCTION, &upload_callback);
