@@ -133,7 +133,7 @@ std::optional<Position> after_status(std::optional<std::uint64_t> reported, std:
 
 Remedy remedy_for(const Refusal& refusal) noexcept {
   const Remedy unless_fresh = refusal.fresh ? Remedy::other_way : Remedy::restart;
-  if (refusal.digest_fault) {
+  if (refusal.status == 400 && refusal.digest_fault) { // some say SIZE_INVALID with a 413 as well
     return Remedy::wrong_bytes;
   }
   if (is_passing(refusal.status)) {

@@ -15,6 +15,9 @@ namespace {
 /// A broken transfer that brought less is one that brought nothing: there must be an end.
 constexpr std::uint64_t least_progress_bytes = std::uint64_t{64} << 10;
 
+/// More sessions for one blob than all ways and chunk sizes together can need.
+constexpr unsigned max_restarts = 64;
+
 /// Errors after which nobody goes on with the session: what is asked for is refused, or the local
 /// bytes are not what they were. The others may pass: the next call takes the session up.
 bool is_final(ErrorCode code) noexcept {
@@ -182,7 +185,9 @@ UploadRun::Step UploadRun::open_session() {
   const Endpoint& endpoint = place_.session.endpoint();
   state_.location = std::move(location);
   state_.min_chunk_bytes = minimum;
-  state_.chunk_bytes = first_chunk_bytes(endpoint.chunk_bytes, facts_.chunk_bytes, minimum);
+  state_.chunk_bytes = std::max(
+      std::min(first_chunk_bytes(endpoint.chunk_bytes, facts_.chunk_bytes, minimum), chunk_limit_),
+      minimum);
   state_.confirmed_bytes = 0;
   state_.piece_end = 0;
   state_.doubtful = false;
@@ -397,7 +402,7 @@ UploadRun::Step UploadRun::smaller(int status) {
     }
     facts_.single = facts_.stream = Ability::fails; // of large blobs; small ones do not ask
   } else if (const auto next = smaller_chunk(state_.chunk_bytes, state_.min_chunk_bytes, status)) {
-    facts_.chunk_bytes = *next;
+    chunk_limit_ = *next;
   } else {
     return other_way();
   }
@@ -427,6 +432,9 @@ UploadRun::Step UploadRun::lost(std::string_view reason) {
 }
 
 UploadRun::Step UploadRun::restart(std::string_view reason) {
+  if (++restarts_ > max_restarts) {
+    give_up();
+  }
   if (mark_ > 0) {
     report_.note = fmt::format("the interrupted upload started over: {}", reason);
   }

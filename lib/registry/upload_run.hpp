@@ -99,8 +99,10 @@ private:
 
   unsigned failures_ = 0; ///< since something moved
   unsigned losses_ = 0;   ///< of what a registry had: each costs as much as the blob is long
+  unsigned restarts_ = 0;
   unsigned wrong_bytes_ = 0;
-  bool refused_range_ = false; ///< the last piece was answered with 416
+  std::uint64_t chunk_limit_ = max_chunk_bytes; ///< chunks of more were refused
+  bool refused_range_ = false;                  ///< the last piece was answered with 416
   std::exception_ptr last_failure_{};
 };
 
