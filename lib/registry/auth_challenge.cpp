@@ -1,5 +1,7 @@
 #include "auth_challenge.hpp"
 
+#include "header_text.hpp"
+
 #include <algorithm>
 #include <utility>
 
@@ -9,14 +11,6 @@ namespace {
 bool is_token_char(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
-}
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return out;
 }
 
 /// A cursor over the header; every method is right at the end as well.
@@ -131,11 +125,8 @@ std::vector<Challenge> parse_challenges(std::string_view header) {
 
 std::vector<Challenge> challenges_of(const http::Response& response) {
   std::vector<Challenge> all;
-  for (const http::Header& header : response.headers) {
-    if (lower(header.name) != "www-authenticate") {
-      continue;
-    }
-    for (Challenge& challenge : parse_challenges(header.value)) {
+  for (const std::string& header : all_headers(response, "www-authenticate")) {
+    for (Challenge& challenge : parse_challenges(header)) {
       if (all.size() < max_challenges) {
         all.push_back(std::move(challenge));
       }

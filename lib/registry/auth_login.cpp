@@ -189,6 +189,7 @@ std::optional<TokenAnswer> Login::fetch_oauth2(const KnownChallenge::Value& chal
   call.transfer.body = [form] {
     return std::make_unique<io::MemorySource>(form, io::as_bytes(form->reveal()));
   };
+  call.carries_secret = true;
   call.accepted = {200, 404, 405};
   const http::Response response = send_(call, standing(), op);
   if (response.status != 200) {

@@ -2,6 +2,7 @@
 #include "aipack/oci/document.hpp"
 
 #include "explain_body.hpp"
+#include "header_text.hpp"
 #include "json.hpp"
 #include "session.hpp"
 
@@ -66,11 +67,8 @@ bool has_code(const Faults& faults, std::string_view code) {
 /// Whether a message or detail speaks of `word` (lower case).
 bool mentions(const Faults& faults, std::string_view word) {
   return std::ranges::any_of(faults, [&](const Fault& fault) {
-    std::string text = fault.code + ' ' + fault.message + ' ' + fault.detail;
-    std::ranges::transform(text, text.begin(), [](char c) {
-      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-    });
-    return text.find(word) != std::string::npos;
+    return lower(fault.code + ' ' + fault.message + ' ' + fault.detail).find(word) !=
+           std::string::npos;
   });
 }
 
@@ -198,7 +196,7 @@ std::string hint_of(const Call& call, int status, const Faults& faults, const St
                ? fmt::format("ask for the right to push to this repository at {}", host)
                : login_hint(standing);
   case 404:
-    if (!speaks_json && faults.empty()) {
+    if (!speaks_json) {
       return fmt::format("check the name: {} may not be a registry", host);
     }
     if (has_code(faults, "NAME_UNKNOWN") || writes(call)) {

@@ -1,9 +1,9 @@
 #include "http_session.hpp"
 
 #include "aipack/core/text.hpp"
-#include "aipack/oci/document.hpp"
 
 #include "explain_body.hpp"
+#include "header_text.hpp"
 #include "session_target.hpp"
 
 #include <algorithm>
@@ -14,16 +14,15 @@
 namespace aipack::registry {
 namespace {
 
-http::RetryPolicy policy_of(const Patience& patience) {
-  return {.attempts = std::max(patience.attempts, 1U),
-          .first_delay = patience.first_delay,
-          .max_delay = patience.max_delay,
-          .max_retry_after = patience.max_retry_after};
-}
-
 bool is_accepted(const Call& call, int status) {
   return call.accepted.empty() ? status / 100 == 2
                                : std::ranges::find(call.accepted, status) != call.accepted.end();
+}
+
+void refuse_web_page(const Call& call, const http::Response& response) {
+  if (call.transfer.sink == nullptr && response.status / 100 == 2 && is_web_page(response)) {
+    throw explain_web_page(call, response);
+  }
 }
 
 /// Follows no redirect that check_destination() refuses, and not too many.
@@ -39,6 +38,13 @@ void guard_redirects(http::Request& request, const http::Origin& endpoint, const
                           {.method = call.method, .url = address});
     }
     check_destination(endpoint, from, to, "redirect", call.verb);
+    if (call.carries_secret && !http::same_origin(from, to)) {
+      const std::string address = redacted_url(to);
+      throw RegistryError(ErrorCode::denied,
+                          fmt::format("cannot {}: a redirect would carry credentials to {}",
+                                      call.verb, quoted(address)),
+                          {.method = call.method, .url = address});
+    }
   };
 }
 
@@ -48,17 +54,14 @@ void WarningLog::read(const std::string& host, const http::Response& response) {
   if (!tell_) {
     return;
   }
-  for (const http::Header& header : response.headers) {
-    constexpr std::string_view prefix = "299 - \"";
-    const bool is_warning = header.name.size() == 7 && (header.name[0] | 0x20) == 'w' &&
-                            response.header("Warning").has_value() &&
-                            header.value.starts_with(prefix) && header.value.ends_with('"');
-    if (!is_warning || header.value.size() == prefix.size()) {
+  constexpr std::string_view begin = "299 - \"";
+  for (const std::string& header : all_headers(response, "warning")) {
+    const std::string_view value = trim(header);
+    if (value.size() <= begin.size() + 1 || !value.starts_with(begin) || !value.ends_with('"')) {
       continue;
     }
-    std::string text = std::string(std::string_view(header.value).substr(prefix.size()));
-    text.pop_back();
-    text = quoted(host) + " warns: " + printable(text, max_fault_message);
+    const std::string_view words = value.substr(begin.size(), value.size() - begin.size() - 1);
+    const std::string text = quoted(host) + " warns: " + printable(words, max_fault_message);
     const std::lock_guard lock(mutex_);
     if (seen_.size() < max_warnings && seen_.insert(text).second) {
       tell_(text);
@@ -82,98 +85,86 @@ void HttpSession::expect(const Scope& scope) {
                             scope.remove ? ",delete" : ""));
 }
 
-http::Request HttpSession::make_request(const Call& call, const std::string& url,
-                                        bool& delivered) const {
-  http::Request request;
+std::optional<http::Response> HttpSession::perform(const Call& call, const std::string& url,
+                                                   const std::string& authorization,
+                                                   const Tries& tries, const Operation& op) const {
+  http::Request request = call.transfer;
   request.method = call.method;
   request.url = url;
   request.headers = call.headers;
-  request.sink = call.transfer.sink;
-  request.max_body_bytes = call.transfer.max_body_bytes;
-  request.body = call.transfer.body;
-  request.body_bytes = call.transfer.body_bytes;
   request.stall_timeout = patience_.stall_timeout;
   request.answer_timeout = patience_.answer_timeout;
+  if (!authorization.empty()) {
+    request.headers.push_back({"Authorization", authorization});
+  }
+  guard_redirects(request, origin_, call);
+  bool delivered = false;
   request.on_head = [&call, &delivered](const http::Response& head) {
-    if (call.transfer.sink != nullptr || call.transfer.on_head) {
-      delivered = true;
-    }
+    delivered = call.transfer.sink != nullptr || call.transfer.on_head;
     if (call.transfer.on_head) {
       call.transfer.on_head(head);
     }
   };
-  return request;
+  try {
+    return state_->transport->perform(request, op);
+  } catch (const RegistryError&) { // of ours, and final
+    throw;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::unavailable) {
+      throw;
+    }
+    if (delivered || !tries.may_repeat()) {
+      throw explain_silence(call, url, error, tries.count());
+    }
+    return std::nullopt;
+  }
 }
 
 http::Response HttpSession::send(const Call& call, const Operation& op) {
   const std::string url = http::resolve_url(origin_.to_string() + "/", call.target);
-  const bool is_own = http::same_origin(url, origin_.to_string());
+  const bool is_own = http::Origin::try_of(url) == origin_;
   if (!is_own) {
     check_destination(origin_, {}, url, "upload location", call.verb);
   }
-  const http::RetryPolicy policy = policy_of(patience_);
-  unsigned renewals = 0;
-  for (unsigned tries = 1;;) {
+  const auto place = call.pace == Pace::own ? Gate::Place::counted : Gate::Place::free;
+  Tries tries(patience_, call.repeat);
+  for (unsigned renewals = 0;;) {
     const Login::Ticket ticket = is_own ? login_.ticket(op) : Login::Ticket{};
-    bool delivered = false;
-    http::Request request = make_request(call, url, delivered);
-    guard_redirects(request, origin_, call);
-    if (!ticket.authorization.empty()) {
-      request.headers.push_back({"Authorization", ticket.authorization});
-    }
     std::chrono::milliseconds delay{};
     {
-      auto pass =
-          state_->gate.enter(call.pace == Pace::own ? Gate::Place::counted : Gate::Place::free, op);
-      try {
-        http::Response response = state_->transport->perform(request, op);
-        warnings_->read(endpoint_.host, response);
-        const bool from_us = http::same_origin(response.url, origin_.to_string());
-        if (from_us && ticket.token && response.status != 401) {
+      auto pass = state_->gate.enter(place, op);
+      auto response = perform(call, url, ticket.authorization, tries, op);
+      if (!response) {
+        delay = tries.delay_after(nullptr);
+      } else {
+        warnings_->read(endpoint_.host, *response);
+        // A challenge counts only from the endpoint itself: another server must not be able to send
+        // its credentials to a token server of its choice.
+        const bool from_us = http::Origin::try_of(response->url) == origin_;
+        const bool refused = response->status == 401 && from_us;
+        if (ticket.token && from_us && !refused) {
           ticket.token->worked = true;
         }
-        if (is_accepted(call, response.status)) {
+        if (is_accepted(call, response->status)) {
           pass.answered();
-          if (call.transfer.sink == nullptr && response.status / 100 == 2 &&
-              is_web_page(response)) {
-            throw explain_web_page(call, response);
-          }
-          return response;
+          refuse_web_page(call, *response);
+          return *std::move(response);
         }
-        // A challenge counts only from the endpoint itself: another server must not be able to
-        // send its credentials to a token server of its choice.
-        if (response.status == 401 && from_us && renewals < max_renewals &&
-            login_.learn(ticket, response, call, op)) {
+        if (refused && renewals < max_renewals && login_.learn(ticket, *response, call, op)) {
           ++renewals;
           continue;
         }
-        delay = http::retry_delay(policy, tries + 1, &response);
-        const bool overloaded = response.status == 429 || response.status == 503;
-        const bool too_long =
-            overloaded && http::retry_after(response) > std::optional(patience_.max_retry_after);
+        delay = tries.delay_after(&*response);
+        const bool overloaded = response->status == 429 || response->status == 503;
         if (overloaded) {
-          pass.refused(too_long ? policy.max_delay : delay);
+          pass.refused(std::exchange(delay, {})); // the gate waits, for everybody
         }
-        if (!is_worth_repeating(response.status) || call.repeat == Repeat::never || too_long ||
-            tries >= policy.attempts) {
-          throw explain(call, response, tries, login_.standing());
+        if (!tries.may_repeat(*response)) {
+          throw explain(call, *response, tries.count(), login_.standing());
         }
-        if (overloaded) {
-          delay = {}; // the gate waits, for everybody
-        }
-      } catch (const RegistryError&) {
-        throw;
-      } catch (const Error& error) {
-        if (error.code() != ErrorCode::unavailable) {
-          throw;
-        }
-        if (delivered || call.repeat == Repeat::never || tries >= policy.attempts) {
-          throw explain_silence(call, url, error, tries);
-        }
-        delay = http::retry_delay(policy, tries + 1);
       }
     }
-    ++tries;
+    tries.next();
     http::wait(delay, op);
   }
 }
@@ -181,40 +172,16 @@ http::Response HttpSession::send(const Call& call, const Operation& op) {
 http::Response HttpSession::send_token_request(const Call& call, Standing standing,
                                                const Operation& op) const {
   standing.server = "token server";
-  const http::RetryPolicy policy = policy_of(patience_);
-  for (unsigned tries = 1;; ++tries) {
-    bool delivered = false;
-    http::Request request = make_request(call, call.target, delivered);
-    guard_redirects(request, origin_, call);
-    if (request.body) { // it holds a secret, which a redirect must not carry along
-      request.max_redirects = 0;
+  for (Tries tries(patience_, call.repeat);; tries.next()) {
+    const auto response = perform(call, call.target, {}, tries, op);
+    if (response && is_accepted(call, response->status)) {
+      refuse_web_page(call, *response);
+      return *response;
     }
-    std::chrono::milliseconds delay{};
-    try {
-      http::Response response = state_->transport->perform(request, op);
-      if (is_accepted(call, response.status)) {
-        if (is_web_page(response)) {
-          throw explain_web_page(call, response);
-        }
-        return response;
-      }
-      const bool too_long = http::retry_after(response) > std::optional(patience_.max_retry_after);
-      if (!is_worth_repeating(response.status) || too_long || tries >= policy.attempts) {
-        throw explain(call, response, tries, standing);
-      }
-      delay = http::retry_delay(policy, tries + 1, &response);
-    } catch (const RegistryError&) {
-      throw;
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::unavailable) {
-        throw;
-      }
-      if (tries >= policy.attempts) {
-        throw explain_silence(call, call.target, error, tries);
-      }
-      delay = http::retry_delay(policy, tries + 1);
+    if (response && !tries.may_repeat(*response)) {
+      throw explain(call, *response, tries.count(), standing);
     }
-    http::wait(delay, op);
+    http::wait(tries.delay_after(response ? &*response : nullptr), op);
   }
 }
 

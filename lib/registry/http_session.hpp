@@ -3,10 +3,12 @@
 #include "auth_login.hpp"
 #include "session.hpp"
 #include "session_gate.hpp"
+#include "session_tries.hpp"
 
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -52,9 +54,11 @@ public:
   [[nodiscard]] Login& login() noexcept { return login_; }
 
 private:
-  struct Try;
-  [[nodiscard]] http::Request make_request(const Call& call, const std::string& url,
-                                           bool& delivered) const;
+  /// One try. Empty: no answer came, and another try is in order.
+  [[nodiscard]] std::optional<http::Response> perform(const Call& call, const std::string& url,
+                                                      const std::string& authorization,
+                                                      const Tries& tries,
+                                                      const Operation& op) const;
   [[nodiscard]] http::Response send_token_request(const Call& call, Standing standing,
                                                   const Operation& op) const;
 

@@ -3,6 +3,7 @@
 #include "aipack/core/text.hpp"
 #include "aipack/oci/document.hpp"
 
+#include "header_text.hpp"
 #include "json.hpp"
 #include "referrers.hpp"
 #include "repository.hpp"
@@ -26,11 +27,7 @@ constexpr std::string_view docker_schema1_prefix =
 
 /// Without parameters and space, in lower case.
 std::string essence(std::string_view content_type) {
-  std::string type(trim(content_type.substr(0, content_type.find(';'))));
-  std::ranges::transform(type, type.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return type;
+  return lower(trim(content_type.substr(0, content_type.find(';'))));
 }
 
 /// A Content-Type that says nothing about a manifest.

@@ -63,10 +63,11 @@ oci::Descriptor Repository::resolve(std::string_view tag_or_digest, const Operat
     try {
       const std::vector<std::string> known = tags(op);
       const std::string near = nearest_word(tag_or_digest, known);
-      hint = !near.empty()   ? fmt::format("did you mean {}?", quoted(near))
-             : known.empty() ? "the repository has no tags"
-                             : fmt::format("it has {} tags, the last is {}", known.size(),
-                                           quoted(known.back()));
+      hint = !near.empty()       ? fmt::format("did you mean {}?", quoted(near))
+             : known.empty()     ? "the repository has no tags"
+             : known.size() == 1 ? fmt::format("its only tag is {}", quoted(known.front()))
+                                 : fmt::format("it has {} tags, the last is {}", known.size(),
+                                               quoted(known.back()));
     } catch (const Error& error) { // a registry that does not list tags; the answer stays the same
       if (error.code() == ErrorCode::cancelled) {
         throw;

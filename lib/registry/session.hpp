@@ -39,11 +39,13 @@ struct Call {
   std::string target; ///< path below the endpoint's origin, "/v2/…", or an absolute URL (an
                       ///< upload's Location)
   std::vector<http::Header> headers{};
-  http::Request transfer{}; ///< sink, on_head, body, body_bytes, max_body_bytes are taken from here
+  http::Request transfer{}; ///< sink, on_head, body, body_bytes, max_body_bytes; the session says
+                            ///< the rest
   std::vector<int>
       accepted{}; ///< statuses that are handed back; others throw RegistryError. Empty: any 2xx
   Repeat repeat = Repeat::safe;
   Pace pace = Pace::own;
+  bool carries_secret = false; ///< in its body: no redirect may take it to another origin
 };
 
 /// Talks to one endpoint: authorises, retries, slows down and explains. Every request of the
