@@ -210,13 +210,15 @@ std::optional<oci::Descriptor> DigestCache::find(const io::FileIdentity& identit
   return found->second.descriptor;
 }
 
+bool DigestCache::is_settled(const io::FileIdentity& identity, std::int64_t moment_ns) noexcept {
+  const bool is_coarse = identity.ctime_ns % 1'000'000'000 == 0;
+  return identity.ctime_ns < moment_ns - (is_coarse ? coarse_clock_grain_ns : clock_grain_ns);
+}
+
 void DigestCache::put(const io::FileIdentity& identity, std::string_view key,
                       const oci::Descriptor& descriptor, std::int64_t hashing_began_ns) {
-  const bool is_coarse = identity.ctime_ns % 1'000'000'000 == 0;
-  const std::int64_t grain_ns = is_coarse ? coarse_clock_grain_ns : clock_grain_ns;
-  // Changed within one tick of the clock before it was read (or in the future): it may have changed
-  // once more since, unseen.
-  if (identity.ctime_ns >= hashing_began_ns - grain_ns || key.size() > max_text_bytes ||
+  // What changed right before it was read may have changed once more since, unseen.
+  if (!is_settled(identity, hashing_began_ns) || key.size() > max_text_bytes ||
       descriptor.media_type.size() > max_text_bytes) {
     return;
   }

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <exception>
 #include <functional>
+#include <system_error>
 #include <thread>
 
 #include <fcntl.h>
@@ -84,19 +85,6 @@ std::uint64_t total(const std::vector<Range>& ranges) noexcept {
     sum += range.end - range.begin;
   }
   return sum;
-}
-
-/// Fills `into` as far as the source goes.
-std::size_t fill(io::ByteSource& source, std::span<std::byte> into) {
-  std::size_t count = 0;
-  while (count < into.size()) {
-    const std::size_t step = source.read(into.subspan(count));
-    if (step == 0) {
-      break;
-    }
-    count += step;
-  }
-  return count;
 }
 
 /// Writes past the page cache where the file system lets it, so that packing a model neither evicts
@@ -200,15 +188,28 @@ public:
     }
   }
 
-  void run(const Consumer& take_beside, const Consumer& take_here, const Operation& op) {
+  /// False when the threads that it takes cannot be had: nothing was given to a consumer then.
+  [[nodiscard]] bool run(const Consumer& take_beside, const Consumer& take_here,
+                         const Operation& op) {
+    bool started = false;
     {
-      const std::jthread reader([&] { guarded([&] { read_all(); }); });
-      const std::jthread writer([&] { guarded([&] { consume(beside_, take_beside, nullptr); }); });
-      guarded([&] { consume(here_, take_here, &op); });
+      std::jthread reader;
+      std::jthread writer;
+      try {
+        reader = std::jthread([&] { guarded([&] { read_all(); }); });
+        writer = std::jthread([&] { guarded([&] { consume(beside_, take_beside, nullptr); }); });
+        started = true;
+      } catch (const std::system_error&) {
+        fail(); // A process limit on threads. A reader that runs already must not wait for room.
+      }
+      if (started) {
+        guarded([&] { consume(here_, take_here, &op); });
+      }
     } // joined: nothing runs any more
-    if (failure_) {
+    if (started && failure_) {
       std::rethrow_exception(failure_);
     }
+    return started;
   }
 
 private:
@@ -227,7 +228,7 @@ private:
       if (!wait([&] { return index < std::min(here_, beside_) + ring_chunks; })) {
         return;
       }
-      if (fill(source_, chunk(index)) != chunk(index).size()) {
+      if (io::fill(source_, chunk(index)) != chunk(index).size()) {
         throw Error(ErrorCode::internal, "cannot write recipe: it ends before its own size");
       }
       advance(read_);
@@ -273,14 +274,19 @@ private:
     try {
       fn();
     } catch (...) {
-      {
-        const std::lock_guard lock(mutex_);
-        if (!failure_) {
-          failure_ = std::current_exception();
-        }
-      }
-      changed_.notify_all();
+      fail();
     }
+  }
+
+  /// Ends the others with the exception that is being handled, if it is the first.
+  void fail() noexcept {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!failure_) {
+        failure_ = std::current_exception();
+      }
+    }
+    changed_.notify_all();
   }
 
   io::ByteSource& source_;
@@ -305,7 +311,7 @@ void copy_range(io::ByteSource& source, const Range& range, ChunkWriter* writer,
     op.check();
     const auto wanted = std::span(buffer).first(
         static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), range.end - at)));
-    if (fill(source, wanted) != wanted.size()) {
+    if (io::fill(source, wanted) != wanted.size()) {
       throw Error(ErrorCode::internal, "cannot write recipe: it ends before its own size");
     }
     if (hash != nullptr) {
@@ -344,11 +350,9 @@ RecipeWritten write_recipe(const Recipe& recipe, io::File& out, const RecipeWrit
   }
 
   codec::Sha256 hash;
-  const auto source = recipe.open();
-  if (size < pipeline_from_bytes) {
-    copy_range(*source, {0, size}, &writer, &hash, activity, op);
-  } else {
-    Pipeline(*source, size)
+  const auto by_threads = [&] {
+    const auto source = recipe.open();
+    return Pipeline(*source, size)
         .run([&](std::uint64_t offset,
                  std::span<const std::byte> bytes) { writer.write(offset, bytes); },
              [&](std::uint64_t, std::span<const std::byte> bytes) {
@@ -358,6 +362,9 @@ RecipeWritten write_recipe(const Recipe& recipe, io::File& out, const RecipeWrit
                activity.advance(bytes.size());
              },
              op);
+  };
+  if (size < pipeline_from_bytes || !by_threads()) {
+    copy_range(*recipe.open(), {0, size}, &writer, options.hash ? &hash : nullptr, activity, op);
   }
   if (options.hash) {
     written.digest = hash.digest();

@@ -75,9 +75,17 @@ std::vector<std::string> requested_names(const ImagePlan& image) {
   return names;
 }
 
-rootfs::ExtraFile server_file(const Context& context, const ImagePlan& image, std::int64_t epoch) {
+/// The program that the plan pins, as it is now: it is read once more when the layer is sealed, and
+/// must still be in the state that is hashed here.
+rootfs::ExtraFile server_file(Context& context, const ImagePlan& image, std::int64_t epoch,
+                              const Operation& op) {
   const auto file = context.data_file(image.runtime.server);
   const auto identity = io::File::open(file).identity();
+  if (blob::file_digest(file, context.digests, op) != image.server_digest) {
+    throw Error(ErrorCode::io, fmt::format("cannot compose {}: {} changed since the plan was made",
+                                           image.platform.to_string(), quoted(file.string())))
+        .with_hint("run the command again");
+  }
   return {fs::RootPath::parse(image.runtime.server_path),
           {.type = fs::FileType::regular,
            .mode = 0755,
@@ -122,7 +130,7 @@ Root compose_root(Context& context, const Plan& plan, const ImagePlan& image,
   request.extra = collect_user_files(plan.request.files, request.epoch, op);
   refuse_own_paths(request.extra, image);
   if (!image.runtime.server.empty() && request.entrypoint.front() == image.runtime.server_path) {
-    request.extra.push_back(server_file(context, image, request.epoch));
+    request.extra.push_back(server_file(context, image, request.epoch, op));
   }
 
   Root root{.composition = rootfs::compose(request, op), .layers = {}, .epoch = request.epoch};

@@ -6,6 +6,7 @@
 #include "aipack/io/file.hpp"
 #include "aipack/io/temp_file.hpp"
 
+#include "json_reader.hpp"
 #include "runtime_json.hpp"
 #include "user_files.hpp"
 
@@ -24,11 +25,11 @@ Json dropped_json(const rootfs::Dropped& dropped) {
   return {dropped.what, dropped.package, dropped.size_bytes, dropped.reason};
 }
 
-rootfs::Dropped dropped_from(const Json& json) {
-  return {.what = json.at(0).get<std::string>(),
-          .package = json.at(1).get<std::string>(),
-          .size_bytes = json.at(2).get<std::uint64_t>(),
-          .reason = json.at(3).get<std::string>()};
+rootfs::Dropped dropped_from(const JsonReader& json) {
+  return {.what = json.text(0U),
+          .package = json.text(1U),
+          .size_bytes = json.number(2U),
+          .reason = json.text(3U)};
 }
 
 Json script_json(const rootfs::ScriptVerdict& script) {
@@ -36,12 +37,17 @@ Json script_json(const rootfs::ScriptVerdict& script) {
           script.effect};
 }
 
-rootfs::ScriptVerdict script_from(const Json& json) {
-  return {.package = json.at(0).get<std::string>(),
-          .script = json.at(1).get<std::string>(),
-          .digest = json.at(2).get<std::string>(),
-          .kind = static_cast<rootfs::ScriptVerdict::Kind>(json.at(3).get<int>()),
-          .effect = json.at(4).get<std::string>()};
+rootfs::ScriptVerdict script_from(const JsonReader& json) {
+  using Kind = rootfs::ScriptVerdict::Kind;
+  const auto kind = json.number(3U);
+  if (kind > static_cast<std::uint64_t>(Kind::unsupported)) {
+    json.fail("no such kind of a script");
+  }
+  return {.package = json.text(0U),
+          .script = json.text(1U),
+          .digest = json.text(2U),
+          .kind = static_cast<Kind>(kind),
+          .effect = json.text(4U)};
 }
 
 Json layer_json(const image::Layer& layer) {
@@ -57,21 +63,20 @@ Json layer_json(const image::Layer& layer) {
 }
 
 /// Empty when the store has lost the blob.
-std::optional<image::Layer> layer_from(const Json& json, const blob::BlobStore& store) {
-  const oci::Descriptor descriptor{.media_type = json.at("media_type").get<std::string>(),
-                                   .digest =
-                                       oci::Digest::parse(json.at("digest").get<std::string>()),
-                                   .size_bytes = json.at("size_bytes").get<std::uint64_t>()};
+std::optional<image::Layer> layer_from(const JsonReader& json, const blob::BlobStore& store) {
+  const oci::Descriptor descriptor{.media_type = json.text("media_type"),
+                                   .digest = json.digest("digest"),
+                                   .size_bytes = json.number("size_bytes")};
   auto blob = store.find(descriptor);
   if (!blob) {
     return std::nullopt;
   }
-  return image::Layer{.purpose = image::parse_purpose(json.at("purpose").get<std::string>()),
-                      .title = json.at("title").get<std::string>(),
+  return image::Layer{.purpose = image::parse_purpose(json.text("purpose")),
+                      .title = json.text("title"),
                       .blob = std::move(blob),
-                      .diff_id = oci::Digest::parse(json.at("diff_id").get<std::string>()),
-                      .uncompressed_bytes = json.at("uncompressed_bytes").get<std::uint64_t>(),
-                      .file_count = json.at("file_count").get<std::uint64_t>()};
+                      .diff_id = json.digest("diff_id"),
+                      .uncompressed_bytes = json.number("uncompressed_bytes"),
+                      .file_count = json.number("file_count")};
 }
 
 /// The user's files by path, kind, mode and content.
@@ -131,25 +136,28 @@ std::optional<PlatformLayers> find_composition(const Context& context, const oci
     return std::nullopt;
   }
   try {
-    const auto json = Json::parse(io::read_text_file(file, max_entry_bytes));
+    const auto document = JsonReader::parse(io::read_text_file(file, max_entry_bytes), "entry");
+    const JsonReader json(document, "entry");
     PlatformLayers result;
-    result.epoch = json.at("epoch").get<std::int64_t>();
-    for (const auto& item : json.at("layers")) {
-      auto layer = layer_from(item, context.layers);
-      if (!layer) {
-        return std::nullopt;
+    result.epoch = json.time("epoch");
+    bool is_whole = true;
+    json.each("layers", [&](const JsonReader& item) {
+      if (auto layer = layer_from(item, context.layers)) {
+        result.layers.push_back(std::move(*layer));
+      } else {
+        is_whole = false;
       }
-      result.layers.push_back(std::move(*layer));
+    });
+    if (!is_whole) {
+      return std::nullopt;
     }
-    for (const auto& item : json.at("dropped")) {
-      result.report.dropped.push_back(dropped_from(item));
-    }
-    for (const auto& item : json.at("scripts")) {
-      result.report.scripts.push_back(script_from(item));
-    }
-    result.report.notes = json.at("notes").get<std::vector<std::string>>();
-    for (const auto& name : json.at("packages")) {
-      result.report.packages.push_back({.package = {.name = name.get<std::string>(),
+    json.each("dropped",
+              [&](const JsonReader& item) { result.report.dropped.push_back(dropped_from(item)); });
+    json.each("scripts",
+              [&](const JsonReader& item) { result.report.scripts.push_back(script_from(item)); });
+    result.report.notes = json.texts("notes");
+    for (auto& name : json.texts("packages")) {
+      result.report.packages.push_back({.package = {.name = std::move(name),
                                                     .version = {},
                                                     .architecture = {},
                                                     .source_suite = {},
@@ -157,10 +165,8 @@ std::optional<PlatformLayers> find_composition(const Context& context, const oci
                                                     .digest = key}});
     }
     return result;
-  } catch (const Json::exception&) {
-    return std::nullopt; // a broken entry is no entry
   } catch (const Error&) {
-    return std::nullopt;
+    return std::nullopt; // a broken entry is no entry
   }
 }
 

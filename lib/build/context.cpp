@@ -74,18 +74,8 @@ std::filesystem::path Context::data_file(std::string_view relative) const {
 }
 
 deb::Mirrors mirrors_for(const BuildRequest& request) {
-  if (!request.mirror.empty()) {
-    return deb::parse_mirrors(request.mirror,
-                              request.mirror_origin.empty() ? "request" : request.mirror_origin);
-  }
-  auto mirrors = deb::host_apt_mirrors();
-  if (mirrors.archive.empty()) {
-    return {std::string(deb::default_mirror), std::string(deb::default_security_mirror), "default"};
-  }
-  if (mirrors.security.empty()) {
-    mirrors.security = deb::default_security_mirror;
-  }
-  return mirrors;
+  return deb::choose_mirrors(request.mirror,
+                             request.mirror_origin.empty() ? "request" : request.mirror_origin);
 }
 
 } // namespace aipack::build

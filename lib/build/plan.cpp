@@ -3,6 +3,7 @@
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
 
+#include "json_reader.hpp"
 #include "runtime_json.hpp"
 
 #include <fmt/format.h>
@@ -85,70 +86,7 @@ Json to_json(const ImagePlan& image) {
   return json;
 }
 
-/// Reads JSON whose every surprise is an error of the lock file.
-class Reader {
-public:
-  Reader(const Json& json, std::string_view name) : json_(json), name_(name) {}
-
-  [[noreturn]] void fail(std::string_view cause) const {
-    throw FormatError(std::string(name_), std::nullopt, cause);
-  }
-
-  [[nodiscard]] const Json& member(const char* key) const {
-    if (!json_.is_object() || !json_.contains(key)) {
-      fail(fmt::format("'{}' is missing", key));
-    }
-    return json_.at(key);
-  }
-  [[nodiscard]] std::string text(const char* key, bool required = true) const {
-    if (!required && json_.is_object() && !json_.contains(key)) {
-      return {};
-    }
-    const auto& value = member(key);
-    if (!value.is_string()) {
-      fail(fmt::format("'{}' is not a string", key));
-    }
-    return value.get<std::string>();
-  }
-  [[nodiscard]] bool has(const char* key) const { return json_.is_object() && json_.contains(key); }
-  /// This value itself, a string.
-  [[nodiscard]] std::string own_text() const {
-    if (!json_.is_string()) {
-      fail("a list item is not a string");
-    }
-    return json_.get<std::string>();
-  }
-  [[nodiscard]] std::uint64_t number(const char* key) const {
-    const auto& value = member(key);
-    if (!value.is_number_unsigned()) {
-      fail(fmt::format("'{}' is not a whole number", key));
-    }
-    return value.get<std::uint64_t>();
-  }
-  [[nodiscard]] oci::Digest digest(const char* key) const {
-    const auto value = oci::Digest::try_parse(text(key));
-    if (!value) {
-      fail(fmt::format("'{}' is not a sha256 digest", key));
-    }
-    return *value;
-  }
-  template <class Fn>
-  void each(const char* key, Fn&& fn) const {
-    const auto& list = member(key);
-    if (!list.is_array()) {
-      fail(fmt::format("'{}' is not a list", key));
-    }
-    for (const auto& item : list) {
-      fn(Reader(item, name_));
-    }
-  }
-
-private:
-  const Json& json_;
-  std::string_view name_;
-};
-
-solve::Choice read_choice(const Reader& json, const deb::Mirrors& mirrors) {
+solve::Choice read_choice(const JsonReader& json, const deb::Mirrors& mirrors) {
   solve::Choice choice{.package = {.name = json.text("name"),
                                    .version = json.text("version"),
                                    .architecture = json.text("architecture"),
@@ -158,7 +96,7 @@ solve::Choice read_choice(const Reader& json, const deb::Mirrors& mirrors) {
                                    .size_bytes = json.number("size_bytes"),
                                    .installed_bytes = json.number("installed_bytes"),
                                    .section = json.text("section")},
-                       .required_by = json.text("required_by", false),
+                       .required_by = json.text_or_empty("required_by"),
                        .relation = json.text("relation")};
   const auto path = json.text("path");
   // The path becomes part of a URL: it must stay below the mirror.
@@ -171,8 +109,8 @@ solve::Choice read_choice(const Reader& json, const deb::Mirrors& mirrors) {
   return choice;
 }
 
-ImagePlan read_base_image(const Reader& json, std::string_view name) {
-  const Reader base(json.member("base"), name);
+ImagePlan read_base_image(const JsonReader& json) {
+  const JsonReader base = json.at("base");
   ImagePlan image{.platform = oci::Platform::parse(json.text("platform")),
                   .runtime = {},
                   .releases = {},
@@ -187,38 +125,37 @@ ImagePlan read_base_image(const Reader& json, std::string_view name) {
   return image;
 }
 
-ImagePlan read_image(const Reader& json, const deb::Mirrors& mirrors, std::string_view name) {
+ImagePlan read_image(const JsonReader& json, const deb::Mirrors& mirrors) {
   if (json.has("base")) {
-    return read_base_image(json, name);
+    return read_base_image(json);
   }
   ImagePlan image{.platform = oci::Platform::parse(json.text("platform")),
-                  .runtime = runtime_from_json(json.member("runtime"), name),
+                  .runtime = runtime_from_json(json.at("runtime")),
                   .releases = {},
                   .indexes = {},
                   .choices = {},
                   .assumed = {}};
-  if (const auto digest = json.text("server_digest", false); !digest.empty()) {
+  if (json.has("server_digest")) {
     image.server_digest = json.digest("server_digest");
   }
-  json.each("releases", [&](const Reader& release) {
+  json.each("releases", [&](const JsonReader& release) {
     image.releases.push_back({.suite = release.text("suite"),
                               .version = release.text("version"),
-                              .date = static_cast<std::int64_t>(release.number("date")),
+                              .date = release.time("date"),
                               .digest = release.digest("in_release_digest")});
   });
-  json.each("indexes", [&](const Reader& index) {
+  json.each("indexes", [&](const JsonReader& index) {
     image.indexes.push_back({.suite = index.text("suite"),
                              .path = index.text("path"),
                              .digest = index.digest("digest"),
                              .size_bytes = index.number("size_bytes")});
   });
-  json.each("packages",
-            [&](const Reader& package) { image.choices.push_back(read_choice(package, mirrors)); });
-  json.each("requested", [&](const Reader& item) { image.requested.push_back(item.own_text()); });
-  if (json.has("skipped")) {
-    json.each("skipped", [&](const Reader& item) { image.skipped.push_back(item.own_text()); });
-  }
-  json.each("assumed_installed", [&](const Reader& item) {
+  json.each("packages", [&](const JsonReader& package) {
+    image.choices.push_back(read_choice(package, mirrors));
+  });
+  image.requested = json.texts("requested");
+  image.skipped = json.texts_or_none("skipped");
+  json.each("assumed_installed", [&](const JsonReader& item) {
     image.assumed.emplace_back(item.text("name"), item.text("required_by"));
   });
   return image;
@@ -253,18 +190,8 @@ Lock read_lock(std::string_view json, std::string_view name, const deb::Mirrors&
     throw FormatError(std::string(name), std::nullopt,
                       fmt::format("larger than {} bytes", max_lock_bytes));
   }
-  Json root;
-  try {
-    root = Json::parse(json, [](int depth, Json::parse_event_t, Json&) {
-      if (depth > 16) {
-        throw Error(ErrorCode::corrupt, "cannot read the lock file: nested too deeply");
-      }
-      return true;
-    });
-  } catch (const Json::parse_error& error) {
-    throw FormatError(std::string(name), error.byte, "not valid JSON");
-  }
-  const Reader reader(root, name);
+  const auto root = JsonReader::parse(json, name);
+  const JsonReader reader(root, name);
   if (reader.number("aipack_lock") != lock_version) {
     throw Error(ErrorCode::unsupported,
                 fmt::format("cannot read lock file {}: version {} is not known", quoted(name),
@@ -272,19 +199,18 @@ Lock read_lock(std::string_view json, std::string_view name, const deb::Mirrors&
         .with_hint("write it again with 'aipack plan -o'");
   }
   Lock lock;
-  reader.each("models", [&](const Reader& item) {
+  reader.each("models", [&](const JsonReader& item) {
     Lock::Model model{.name = item.text("name"), .files = {}};
-    item.each("files", [&](const Reader& file) {
-      const auto digest = file.text("digest", false);
+    item.each("files", [&](const JsonReader& file) {
       model.files.push_back(
           {.path = file.text("path"),
            .size_bytes = file.number("size_bytes"),
-           .digest = digest.empty() ? std::nullopt : std::optional(file.digest("digest"))});
+           .digest = file.has("digest") ? std::optional(file.digest("digest")) : std::nullopt});
     });
     lock.models.push_back(std::move(model));
   });
   reader.each("images",
-              [&](const Reader& item) { lock.images.push_back(read_image(item, mirrors, name)); });
+              [&](const JsonReader& item) { lock.images.push_back(read_image(item, mirrors)); });
   return lock;
 }
 

@@ -1,6 +1,5 @@
 #include "planner.hpp"
 
-#include "aipack/codec/sha256.hpp"
 #include "aipack/core/error.hpp"
 #include "aipack/core/for_each.hpp"
 #include "aipack/core/overloaded.hpp"
@@ -10,7 +9,6 @@
 #include "plain_model.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <set>
 
 #include <fmt/format.h>
@@ -18,21 +16,6 @@
 namespace aipack::build {
 
 namespace {
-
-/// The digest of a small file, remembered by the file's identity.
-oci::Digest file_digest(Context& context, const model::ModelFile& file, const Operation& op) {
-  constexpr std::string_view key = "file";
-  if (const auto known = context.digests.find(file.identity, key)) {
-    return known->digest;
-  }
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  const auto began = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-  io::FileSource source(file.source);
-  const auto digest = codec::sha256(source, op);
-  context.digests.put(file.identity, key, {"application/octet-stream", digest, file.size_bytes},
-                      began);
-  return digest;
-}
 
 model::Model inspect_model(const std::filesystem::path& path, const BuildRequest& request,
                            const Operation& op) {
@@ -91,9 +74,10 @@ std::vector<PlannedModel> planned(Context& context, const std::vector<model::Mod
                        .producer = std::string(trim(
                            fmt::format("{} {}", model.producer_name, model.producer_version)))};
     for (const auto& file : model.files) {
-      entry.digests.push_back(file.size_bytes <= max_digested_bytes
-                                  ? std::optional(file_digest(context, file, op))
-                                  : std::nullopt);
+      entry.digests.push_back(
+          file.size_bytes <= max_digested_bytes
+              ? std::optional(blob::file_digest(file.source, context.digests, op))
+              : std::nullopt);
     }
     result.push_back(std::move(entry));
   }
@@ -137,16 +121,15 @@ runtime::Runtime choose_runtime(const Context& context, const std::vector<model:
 }
 
 /// The program in aipack's data that the runtime's image gets; empty for packaged servers.
-std::optional<oci::Digest> server_digest(const Context& context, const runtime::Runtime& runtime,
+std::optional<oci::Digest> server_digest(Context& context, const runtime::Runtime& runtime,
                                          const Operation& op) {
   if (runtime.server.empty()) {
     return std::nullopt;
   }
-  io::FileSource source(context.data_file(runtime.server));
-  return codec::sha256(source, op);
+  return blob::file_digest(context.data_file(runtime.server), context.digests, op);
 }
 
-ImagePlan plan_platform(const Context& context, const BuildRequest& request,
+ImagePlan plan_platform(Context& context, const BuildRequest& request,
                         const std::vector<model::Model>& models, const oci::Platform& platform,
                         deb::PackageSource& packages, const deb::Mirrors& mirrors,
                         const Operation& op) {
@@ -207,7 +190,7 @@ PlannedModel plan_plain_model(Context& context, const std::filesystem::path& pat
       (void)inspect_model(file.source, request, op);
     }
     model.digests.push_back(file.size_bytes <= max_digested_bytes
-                                ? std::optional(file_digest(context, file, op))
+                                ? std::optional(blob::file_digest(file.source, context.digests, op))
                                 : std::nullopt);
   }
   if (!request.model_name.empty()) {

@@ -45,19 +45,11 @@ Json runtime_to_json(const runtime::Runtime& runtime) {
   return json;
 }
 
-runtime::Runtime runtime_from_json(const Json& json, std::string_view name) {
+runtime::Runtime runtime_from_json(const JsonReader& json) {
   runtime::Runtime runtime;
-  try {
-    each_text(runtime, [&](const char* key, std::string& value) {
-      value = json.at(key).get<std::string>();
-    });
-    each_list(runtime, [&](const char* key, std::vector<std::string>& value) {
-      value = json.at(key).get<std::vector<std::string>>();
-    });
-  } catch (const Json::exception& error) {
-    throw FormatError(std::string(name), std::nullopt,
-                      fmt::format("bad runtime entry: {}", error.what()));
-  }
+  each_text(runtime, [&](const char* key, std::string& value) { value = json.text(key); });
+  each_list(runtime,
+            [&](const char* key, std::vector<std::string>& value) { value = json.texts(key); });
   const auto is_absolute = [](const std::string& path) {
     return path.starts_with('/') && fs::RootPath::try_parse(path).has_value();
   };
@@ -66,8 +58,7 @@ runtime::Runtime runtime_from_json(const Json& json, std::string_view name) {
                      (runtime.server.empty() || (!runtime.server.starts_with('/') &&
                                                  fs::RootPath::try_parse(runtime.server)));
   if (!sound) {
-    throw FormatError(std::string(name), std::nullopt,
-                      "bad runtime entry: a path or the entrypoint is missing or not normal");
+    json.fail("bad runtime entry: a path or the entrypoint is missing or not normal");
   }
   return runtime;
 }

@@ -2,9 +2,7 @@
 
 #include "aipack/runtime/runtime.hpp"
 
-#include <string_view>
-
-#include <nlohmann/json.hpp>
+#include "json_reader.hpp"
 
 namespace aipack::build {
 
@@ -12,7 +10,6 @@ namespace aipack::build {
 /// only decided whether it fits the model.
 [[nodiscard]] nlohmann::ordered_json runtime_to_json(const runtime::Runtime& runtime);
 /// Throws FormatError{corrupt}.
-[[nodiscard]] runtime::Runtime runtime_from_json(const nlohmann::ordered_json& json,
-                                                 std::string_view name);
+[[nodiscard]] runtime::Runtime runtime_from_json(const JsonReader& json);
 
 } // namespace aipack::build

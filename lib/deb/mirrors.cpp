@@ -174,6 +174,21 @@ Mirrors parse_mirrors(std::string_view text, std::string origin) {
       .archive = std::move(urls[0]), .security = std::move(security), .origin = std::move(origin)};
 }
 
+Mirrors choose_mirrors(std::string_view text, std::string origin,
+                       const std::filesystem::path& etc_apt) {
+  if (!text.empty()) {
+    return parse_mirrors(text, std::move(origin));
+  }
+  auto mirrors = host_apt_mirrors(etc_apt);
+  if (mirrors.archive.empty()) {
+    return {std::string(default_mirror), std::string(default_security_mirror), "default"};
+  }
+  if (mirrors.security.empty()) {
+    mirrors.security = default_security_mirror;
+  }
+  return mirrors;
+}
+
 std::vector<Source> sources_for(std::string_view suite, const Mirrors& mirrors) {
   if (suite.empty() ||
       suite.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-./") !=

@@ -12,6 +12,7 @@
 #include "tar_order.hpp"
 #include "weights_key.hpp"
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 #include <optional>
@@ -101,17 +102,6 @@ std::int64_t now_ns() {
   return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
 }
 
-/// git's racy-clean rule, for the files that DigestCache does not see: a change within the clock's
-/// grain may keep the same times.
-bool settled_before(const std::vector<fs::FileExtent>& extents, std::int64_t moment_ns) {
-  for (const auto& extent : extents) {
-    if (extent.identity().ctime_ns + blob::DigestCache::clock_grain_ns >= moment_ns) {
-      return false;
-    }
-  }
-  return true;
-}
-
 void check_unchanged(const std::vector<fs::FileExtent>& extents) {
   for (const auto& extent : extents) {
     extent.check_unchanged(io::File::open(extent.file()));
@@ -167,7 +157,11 @@ std::shared_ptr<const blob::DerivedBlob> weights_blob(const WeightsRecipe& weigh
   const auto began_ns = now_ns();
   auto blob = into != nullptr ? into->place_hashing(oci::media_type::layer_tar, weights.recipe, op)
                               : hash_recipe(weights, op);
-  if (cacheable && settled_before(weights.extents, began_ns)) {
+  // The cache itself sees the first file only.
+  const auto is_settled = [&](const fs::FileExtent& extent) {
+    return blob::DigestCache::is_settled(extent.identity(), began_ns);
+  };
+  if (cacheable && std::ranges::all_of(weights.extents, is_settled)) {
     cache->put(weights.extents.front().identity(), key, blob->descriptor(), began_ns);
   }
   return blob;

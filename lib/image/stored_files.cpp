@@ -35,15 +35,8 @@ std::string layer_name(const StoredLayer& layer) {
 
 bool is_plain(const blob::BlobSource& blob) {
   std::array<std::byte, 8> head{};
-  std::size_t filled = 0;
   const auto source = blob.open();
-  while (filled < head.size()) {
-    const auto count = source->read(std::span(head).subspan(filled));
-    if (count == 0) {
-      break;
-    }
-    filled += count;
-  }
+  const auto filled = io::fill(*source, head);
   return codec::detect_encoding(std::span(head).first(filled)) == codec::Encoding::plain;
 }
 

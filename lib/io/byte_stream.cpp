@@ -53,6 +53,33 @@ std::uint64_t copy(ByteSource& source, ByteSink& sink, const Operation& op) {
   }
 }
 
+std::size_t fill(ByteSource& source, std::span<std::byte> into) {
+  std::size_t count = 0;
+  while (count < into.size()) {
+    const std::size_t step = source.read(into.subspan(count));
+    if (step == 0) {
+      break;
+    }
+    count += step;
+  }
+  return count;
+}
+
+bool same_bytes(ByteSource& a, ByteSource& b, const Operation& op) {
+  std::vector<std::byte> left(copy_buffer_bytes);
+  std::vector<std::byte> right(copy_buffer_bytes);
+  for (;;) {
+    op.check();
+    const std::size_t count = fill(a, left);
+    if (fill(b, right) != count || std::memcmp(left.data(), right.data(), count) != 0) {
+      return false;
+    }
+    if (count < left.size()) {
+      return true;
+    }
+  }
+}
+
 std::vector<std::byte> read_all(ByteSource& source, std::uint64_t limit, std::string_view what) {
   return read_whole<std::vector<std::byte>>(source, limit, what);
 }

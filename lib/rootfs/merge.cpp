@@ -24,7 +24,7 @@ std::string article(const std::string& package) {
 
 class Merger {
 public:
-  explicit Merger(Root& root) : root_(root) {}
+  Merger(Root& root, const Operation& op) : root_(root), op_(op) {}
   void add_directories(const Input& input);
   void add_symlinks(const Input& input);
   void add_aliases();
@@ -46,6 +46,7 @@ private:
   void lose(const fs::RootPath& at, const fs::FileEntry& entry, std::string reason);
 
   Root& root_;
+  const Operation& op_;
   std::unordered_map<std::string, fs::RootPath> directories_;
 };
 
@@ -237,7 +238,7 @@ bool Merger::replaces(const std::string& winner, const std::string& loser) const
   return false;
 }
 
-bool same_content(const fs::FileEntry& a, const fs::FileEntry& b) {
+bool same_content(const fs::FileEntry& a, const fs::FileEntry& b, const Operation& op) {
   if (a.type != b.type || a.link_target != b.link_target || a.size() != b.size()) {
     return false;
   }
@@ -246,8 +247,7 @@ bool same_content(const fs::FileEntry& a, const fs::FileEntry& b) {
   }
   const auto left = a.content->open();
   const auto right = b.content->open();
-  return io::read_all(*left, a.size(), "a package's file") ==
-         io::read_all(*right, b.size(), "a package's file");
+  return io::same_bytes(*left, *right, op);
 }
 
 void Merger::lose(const fs::RootPath& at, const fs::FileEntry& entry, std::string reason) {
@@ -269,7 +269,7 @@ void Merger::put(const fs::RootPath& at, fs::FileEntry entry) {
                 fmt::format("cannot merge package '{}': '{}' is a file there and a directory in {}",
                             entry.package, at.to_string(), article(existing->package)));
   }
-  if (same_content(*existing, entry)) {
+  if (same_content(*existing, entry, op_)) {
     lose(at, entry, "the same file as in " + article(existing->package));
     return;
   }
@@ -340,7 +340,7 @@ void merge_packages(Root& root, const Operation& op) {
                               input->package.architecture));
     }
   }
-  Merger merger(root);
+  Merger merger(root, op);
   const auto for_each_package = [&](void (Merger::*step)(const Input&)) {
     for (const Input* input : root.packages) {
       op.check();

@@ -39,15 +39,7 @@ std::string head_of(const fs::FileEntry& entry, std::size_t limit) {
     return head;
   }
   const auto source = entry.content->open();
-  std::size_t filled = 0;
-  while (filled < head.size()) {
-    const std::size_t count = source->read(std::as_writable_bytes(std::span(head)).subspan(filled));
-    if (count == 0) {
-      break;
-    }
-    filled += count;
-  }
-  head.resize(filled);
+  head.resize(io::fill(*source, std::as_writable_bytes(std::span(head))));
   return head;
 }
 

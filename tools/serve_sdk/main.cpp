@@ -37,18 +37,8 @@ constexpr HeaderPackage packages[] = {{"libonnxruntime-dev", "usr/include/onnxru
 constexpr std::string_view source_package = "cpp-httplib";
 
 deb::Mirrors mirrors() {
-  if (const char* value = std::getenv("AIPACK_MIRROR");
-      value != nullptr && *value != '\0') { // NOLINT(concurrency-mt-unsafe)
-    return deb::parse_mirrors(value, "AIPACK_MIRROR");
-  }
-  auto found = deb::host_apt_mirrors();
-  if (found.archive.empty()) {
-    found.archive = deb::default_mirror;
-  }
-  if (found.security.empty()) {
-    found.security = deb::default_security_mirror;
-  }
-  return found;
+  const char* value = std::getenv("AIPACK_MIRROR"); // NOLINT(concurrency-mt-unsafe)
+  return deb::choose_mirrors(value == nullptr ? "" : value, "AIPACK_MIRROR");
 }
 
 bool skips_incomplete_suites() {

@@ -155,6 +155,10 @@ public:
   /// earlier states of the same file.
   void put(const io::FileIdentity& identity, std::string_view key,
            const oci::Descriptor& descriptor, std::int64_t hashing_began_ns);
+  /// Whether any change of the file after `moment_ns` (CLOCK_REALTIME) shows in its identity: not
+  /// when it changed within one tick of the clock before, or in the future.
+  [[nodiscard]] static bool is_settled(const io::FileIdentity& identity,
+                                       std::int64_t moment_ns) noexcept;
   /// Writes what is new; failing to write is not an error.
   void save() const noexcept;
 

@@ -49,6 +49,10 @@ host_apt_mirrors(const std::filesystem::path& etc_apt = "/etc/apt");
 /// "http://host/debian" → archive and the sibling "http://host/debian-security"; "A,B" names both.
 /// Absolute paths are mirrors on disk. Throws Error{invalid_input}.
 [[nodiscard]] AIPACK_API Mirrors parse_mirrors(std::string_view text, std::string origin);
+/// The mirrors in force: `text`, when it is not empty, else the host's apt configuration, and
+/// Debian's own where that names none.
+[[nodiscard]] AIPACK_API Mirrors choose_mirrors(std::string_view text, std::string origin,
+                                                const std::filesystem::path& etc_apt = "/etc/apt");
 
 /// The suites that make `suite` whole: the suite, "-updates" and "-security" for a stable release;
 /// the suite alone for sid, testing

@@ -40,6 +40,11 @@ inline constexpr std::size_t copy_buffer_bytes = std::size_t{256} << 10;
 
 /// Moves everything; returns the number of bytes. Asks `op` once per buffer.
 AIPACK_API std::uint64_t copy(ByteSource& source, ByteSink& sink, const Operation& op);
+/// Fills `into` and returns how many bytes; fewer than asked for mean the end.
+AIPACK_API std::size_t fill(ByteSource& source, std::span<std::byte> into);
+/// Whether both give the same bytes up to their ends; reads no further than the first difference.
+/// Asks `op` once per buffer.
+[[nodiscard]] AIPACK_API bool same_bytes(ByteSource& a, ByteSource& b, const Operation& op);
 /// Reads to the end into memory; throws Error{corrupt} once `limit` bytes are exceeded ("cannot
 /// read WHAT: larger than N bytes").
 [[nodiscard]] AIPACK_API std::vector<std::byte> read_all(ByteSource& source, std::uint64_t limit,

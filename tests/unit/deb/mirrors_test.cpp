@@ -62,6 +62,23 @@ TEST_CASE("host_apt_mirrors of a host without apt names nothing", "[deb][mirrors
   CHECK(deb::host_apt_mirrors(etc.path()).security.empty());
 }
 
+TEST_CASE("choose_mirrors takes what was asked for, else the host's, else Debian's own",
+          "[deb][mirrors]") {
+  const io::TempDirectory etc;
+  const auto chosen = [&](std::string_view text) {
+    return deb::choose_mirrors(text, "--mirror", etc.path());
+  };
+  CHECK(chosen("") == deb::Mirrors{std::string(deb::default_mirror),
+                                   std::string(deb::default_security_mirror), "default"});
+  put(etc.path() / "sources.list", "deb http://host.example/debian trixie main\n");
+  CHECK(chosen("") == deb::Mirrors{"http://host.example/debian",
+                                   std::string(deb::default_security_mirror), "apt configuration"});
+  CHECK(chosen("http://asked.example/debian") ==
+        deb::Mirrors{"http://asked.example/debian", "http://asked.example/debian-security",
+                     "--mirror"});
+  CHECK_THROWS_AS(chosen("asked.example"), Error);
+}
+
 TEST_CASE("parse_mirrors names the sibling or takes both", "[deb][mirrors]") {
   const auto one = deb::parse_mirrors("http://host.example/debian/", "--mirror");
   CHECK(one == deb::Mirrors{"http://host.example/debian", "http://host.example/debian-security",

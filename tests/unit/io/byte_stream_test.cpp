@@ -57,6 +57,28 @@ TEST_CASE("read_all takes up to the limit and not one byte more", "[io][byte_str
   }
 }
 
+TEST_CASE("same_bytes compares whatever pieces come", "[io][byte_stream]") {
+  AIPACK_TEST_RANDOM(random);
+  const std::size_t size =
+      GENERATE(as<std::size_t>(), 0, 1, 1000, io::copy_buffer_bytes, io::copy_buffer_bytes + 1);
+  const auto bytes = testing::random_bytes(random, size);
+  const auto same_as = [&](std::string_view other) {
+    testing::ChoppedSource a(bytes, random, 90'000);
+    testing::ChoppedSource b(std::string(other), random, 300'000);
+    return io::same_bytes(a, b, {});
+  };
+  CHECK(same_as(bytes));
+  CHECK_FALSE(same_as(bytes + "x"));
+  if (size > 0) {
+    CHECK_FALSE(same_as(std::string_view(bytes).substr(1)));
+    CHECK_FALSE(same_as(std::string_view(bytes).substr(0, size - 1)));
+    std::string other = bytes;
+    char& changed = other[static_cast<std::size_t>(random.below(size))];
+    changed = static_cast<char>(changed ^ 1);
+    CHECK_FALSE(same_as(other));
+  }
+}
+
 TEST_CASE("MemorySource keeps its owner alive", "[io][byte_stream]") {
   auto owner = std::make_shared<const std::string>("abcdef");
   const std::weak_ptr<const std::string> watch = owner;

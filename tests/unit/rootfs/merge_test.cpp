@@ -4,6 +4,8 @@
 #include "sample.hpp"
 #include "support/catch.hpp"
 
+#include <algorithm>
+
 using namespace aipack;
 using namespace aipack::test;
 
@@ -127,6 +129,30 @@ TEST_CASE("Two packages on one path", "[rootfs][merge]") {
     REQUIRE(composition.dropped.size() == 1);
     CHECK(composition.dropped[0] ==
           rootfs::Dropped{"/usr/x", "b", 3, "the same file as in package 'a'"});
+  }
+  SECTION("are compared in pieces, as far as they are the same") {
+    struct Endless final : fs::Content {
+      std::byte value;
+      explicit Endless(std::byte byte) : value(byte) {}
+      [[nodiscard]] std::uint64_t size() const noexcept override { return std::uint64_t{1} << 42; }
+      [[nodiscard]] std::unique_ptr<io::ByteSource> open(std::uint64_t) const override {
+        struct Source final : io::ByteSource {
+          std::byte value;
+          explicit Source(std::byte byte) : value(byte) {}
+          std::size_t read(std::span<std::byte> into) override {
+            std::fill(into.begin(), into.end(), value);
+            return into.size();
+          }
+        };
+        return std::make_unique<Source>(value);
+      }
+    };
+    auto left = a.build();
+    auto right = b.build();
+    left.file.members.back().content = std::make_shared<Endless>(std::byte{1});
+    right.file.members.back().content = std::make_shared<Endless>(std::byte{2});
+    CHECK_THROWS_WITH(rootfs::compose(with({left, right}), {}),
+                      ContainsSubstring("with different content"));
   }
   SECTION("Replaces says who wins") {
     const auto [field, winner] = GENERATE(table<std::string, std::string>(
