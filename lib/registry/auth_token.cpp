@@ -52,19 +52,18 @@ bool ScopeSet::add(std::string_view scope) {
     return false;
   }
   const std::string_view name = scope.substr(0, colon);
-  auto found = std::find_if(resources_.begin(), resources_.end(),
-                            [&](const Resource& resource) { return resource.name == name; });
+  auto actions = split(scope.substr(colon + 1), ',');
+  std::erase(actions, std::string_view{});
+  auto found = std::ranges::find(resources_, name, &Resource::name);
   if (found == resources_.end()) {
-    if (resources_.size() == max_scopes) {
+    if (actions.empty() || resources_.size() == max_scopes) {
       return false;
     }
     found = resources_.insert(found, {.name = std::string(name), .actions = {}});
   }
   bool is_new = false;
-  for (const std::string_view action : split(scope.substr(colon + 1), ',')) {
-    if (!action.empty()) {
-      is_new = found->actions.emplace(action).second || is_new;
-    }
+  for (const std::string_view action : actions) {
+    is_new = found->actions.emplace(action).second || is_new;
   }
   return is_new;
 }

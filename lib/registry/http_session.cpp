@@ -120,12 +120,20 @@ std::optional<http::Response> HttpSession::perform(const Call& call, const std::
   }
 }
 
-http::Response HttpSession::send(const Call& call, const Operation& op) {
-  const std::string url = http::resolve_url(origin_.to_string() + "/", call.target);
-  const bool is_own = http::Origin::try_of(url) == origin_;
-  if (!is_own) {
-    check_destination(origin_, {}, url, "upload location", call.verb);
+/// The URL of a call, which a server may have chosen.
+std::string HttpSession::locate(const Call& call) const {
+  if (call.target.starts_with('/') && !call.target.starts_with("//")) {
+    return origin_.to_string() + call.target;
   }
+  if (http::Origin::try_of(call.target) != origin_) {
+    check_destination(origin_, {}, call.target, "upload location", call.verb);
+  }
+  return call.target;
+}
+
+http::Response HttpSession::send(const Call& call, const Operation& op) {
+  const std::string url = locate(call);
+  const bool is_own = http::Origin::try_of(url) == origin_;
   const auto place = call.pace == Pace::own ? Gate::Place::counted : Gate::Place::free;
   Tries tries(patience_, call.repeat);
   for (unsigned renewals = 0;;) {

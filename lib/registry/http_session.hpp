@@ -54,6 +54,7 @@ public:
   [[nodiscard]] Login& login() noexcept { return login_; }
 
 private:
+  [[nodiscard]] std::string locate(const Call& call) const;
   /// One try. Empty: no answer came, and another try is in order.
   [[nodiscard]] std::optional<http::Response> perform(const Call& call, const std::string& url,
                                                       const std::string& authorization,

@@ -2,7 +2,8 @@
 
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
-#include "aipack/registry/registry.hpp"
+
+#include "header_text.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -11,14 +12,6 @@
 
 namespace aipack::registry {
 namespace {
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return out;
-}
 
 void skip_blanks(std::string_view& text) {
   text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
@@ -88,9 +81,9 @@ std::vector<Link> parse_links(std::string_view text) {
   return links;
 }
 
-Pages::Pages(http::Origin origin, std::string first, std::string what)
-    : origin_(std::move(origin)), url_(std::move(first)), what_(std::move(what)) {
-  url_ = http::resolve_url(origin_.to_string() + "/", url_);
+Pages::Pages(http::Origin origin, const std::string& first, std::string what, std::size_t max_pages)
+    : origin_(std::move(origin)), url_(http::resolve_url(origin_.to_string() + "/", first)),
+      what_(std::move(what)), max_pages_(max_pages) {
   seen_.insert(url_);
 }
 
@@ -98,20 +91,17 @@ bool Pages::go(std::string url) {
   if (!seen_.insert(url).second) {
     return false;
   }
-  if (seen_.size() > max_listing_pages) {
+  if (seen_.size() > max_pages_) {
     throw Error(ErrorCode::corrupt,
-                fmt::format("cannot read {}: it has more than {} pages", what_, max_listing_pages));
+                fmt::format("cannot read {}: it has more than {} pages", what_, max_pages_));
   }
   url_ = std::move(url);
   return true;
 }
 
 bool Pages::advance(const http::Response& response) {
-  for (const http::Header& header : response.headers) {
-    if (lower(header.name) != "link") {
-      continue;
-    }
-    for (const Link& link : parse_links(header.value)) {
+  for (const std::string& header : all_headers(response, "link")) {
+    for (const Link& link : parse_links(header)) {
       if (!is_next(link)) {
         continue;
       }

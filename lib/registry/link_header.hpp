@@ -2,6 +2,7 @@
 
 #include "aipack/http/message.hpp"
 #include "aipack/http/url.hpp"
+#include "aipack/registry/registry.hpp"
 
 #include <optional>
 #include <set>
@@ -27,10 +28,11 @@ struct Link {
 [[nodiscard]] std::vector<Link> parse_links(std::string_view header);
 
 /// Follows the pages of a listing: `rel="next"` of each answer, on the registry's own origin, never
-/// the same page twice, at most max_listing_pages.
+/// the same page twice, and not without end.
 class Pages {
 public:
-  Pages(http::Origin origin, std::string first, std::string what);
+  Pages(http::Origin origin, const std::string& first, std::string what,
+        std::size_t max_pages = max_listing_pages);
   [[nodiscard]] const std::string& url() const noexcept { return url_; }
   /// True when there is another page: url() names it. Throws Error{corrupt} for a place where no
   /// page can be.
@@ -42,6 +44,7 @@ private:
   http::Origin origin_;
   std::string url_;
   std::string what_;
+  std::size_t max_pages_;
   std::set<std::string> seen_;
 };
 

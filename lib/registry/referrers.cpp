@@ -140,7 +140,8 @@ Document make_document(const ReferrersIndex& index, const std::string& name) {
 /// after us takes our entry away unknowingly. Therefore:
 ///
 /// - It is done when the index has held our entry, unchanged, for longer than any writer takes from
-///   reading to writing (its window). Who writes after that has read it with our entry.
+///   reading to writing (its window). Who writes after that has read it with our entry. Where
+///   others never stop adding, it is enough to have seen it there for several times as long.
 /// - A window is kept short: a write is never repeated, one that comes late reads anew.
 /// - Whoever finds an entry missing that he has seen puts it back, his own soon, others' later: so
 ///   what was lost returns as long as one writer that saw it is at work.
@@ -169,14 +170,14 @@ public:
         if (is_first) {
           return; // of an earlier run
         }
-        if (digest != watched_) {
-          watch(digest, read_at);
-        } else if (Clock::now() - watched_since_ >= settle_) {
+        if (is_settled(digest, read_at)) {
           return;
         }
         http::wait(between(settle_ / 4, settle_ / 2), op);
         continue;
       }
+      there_since_.reset();
+      watched_.reset();
       if (writes_ > 0 && !has_waited_) {
         const milliseconds most = settle_ / 8 * std::min(1U << std::min(writes_, 5U), 16U);
         http::wait(lacks_ours ? between(milliseconds(0), most) : between(most, most * 2), op);
@@ -213,7 +214,8 @@ private:
       return; // whatever became of it: it is read anew
     }
     measure_window(read_at);
-    watch(document.descriptor.digest, Clock::now());
+    watched_ = document.descriptor.digest;
+    there_since_ = unchanged_since_ = Clock::now();
   }
 
   /// The time since `read_at`; who sees long ones watches longer, since others will have them too.
@@ -223,9 +225,18 @@ private:
     return window;
   }
 
-  void watch(std::optional<oci::Digest> digest, Clock::time_point since) {
-    watched_ = digest;
-    watched_since_ = since;
+  /// Whether what was asked for at `read_at` and is here now has been there for long enough.
+  bool is_settled(const std::optional<oci::Digest>& digest, Clock::time_point read_at) {
+    constexpr int patient = 4;
+    const auto now = Clock::now();
+    if (!there_since_) {
+      there_since_ = now;
+    }
+    if (digest != watched_) {
+      watched_ = digest;
+      unchanged_since_ = now;
+    }
+    return read_at - unchanged_since_ >= settle_ || read_at - *there_since_ >= patient * settle_;
   }
 
   Session& session_;
@@ -234,8 +245,9 @@ private:
   const std::string name_; ///< of the index, for messages
   const Settling settling_;
   ReferrersIndex seen_{};
-  std::optional<oci::Digest> watched_{};
-  Clock::time_point watched_since_{};
+  std::optional<oci::Digest> watched_{};           ///< what the tag named last
+  Clock::time_point unchanged_since_{};            ///< it has named just that
+  std::optional<Clock::time_point> there_since_{}; ///< no read lacked anything
   milliseconds settle_;
   unsigned writes_ = 0;
   unsigned failures_ = 0; ///< in a row

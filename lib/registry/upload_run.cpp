@@ -229,12 +229,20 @@ UploadRun::Step UploadRun::send_piece() {
   request.headers.push_back({"Content-Type", "application/octet-stream"});
   if (state_.way == Way::chunks) {
     request.headers.push_back({"Content-Range", fmt::format("{}-{}", begin, end - 1)});
+  } else {
+    // A 401 may come in the middle: a body without a range that is simply repeated would then be
+    // there one and a half times. The status request gets the new token.
+    request.accepted.push_back(401);
   }
   request.transfer.body = [&] { return std::make_unique<Counted>(*this, begin, end); };
   request.transfer.body_bytes = length;
+  request.transfer.repeat_body = false; // the registry may have a part: it is asked
   http::Response response;
   try {
     response = place_.session.send(request, inner());
+    if (response.status == 401) {
+      throw explain(request, response, 1);
+    }
   } catch (const RegistryError& error) {
     last_failure_ = std::current_exception();
     return recover(error, closing, true);
@@ -300,6 +308,9 @@ UploadRun::Step UploadRun::ask() {
     if (!last_failure_) {
       last_failure_ = std::current_exception();
     }
+    if (status != 404 && status != 410) {
+      cancel_session(state_.location); // it may be there, only nobody can ask about it
+    }
     return lost(fmt::format("the registry could not continue it (status {})", status));
   }
   take_location(response, state_.location);
@@ -307,7 +318,7 @@ UploadRun::Step UploadRun::ask() {
                                      facts_.ranges_lie);
   if (!position) {
     cancel_session(state_.location);
-    return lost("the registry did not say how much of it there is");
+    return lost("the registry does not tell how much of it there is");
   }
   return go_on_at(*position);
 }
@@ -328,8 +339,18 @@ UploadRun::Step UploadRun::go_on_at(const Position& position) {
   content_.hash_up_to(position.offset, inner());
   activity_.restart();
   activity_.advance(position.offset);
+  if (!moved && position.doubtful) {
+    cancel_session(state_.location);
+    return lost("the registry does not tell how much of it there is");
+  }
   if (!moved) {
-    return smaller(416); // the range was as the registry has it: it is the length that it refused
+    // The range was as the registry has it. Either it refuses the length, or, where no smaller one
+    // is left to try, it does not know itself where the upload stands.
+    if (position.offset > 0 && !smaller_chunk(state_.chunk_bytes, state_.min_chunk_bytes, 416)) {
+      cancel_session(state_.location);
+      return lost("the registry does not go on where it says that it is");
+    }
+    return smaller(416);
   }
   if (position.offset == content_.size_bytes()) {
     return Step::close;

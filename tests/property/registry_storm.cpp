@@ -119,8 +119,8 @@ RegistryAuth random_auth(Random& random) {
   auth.kind = one_of(random, std::vector{RegistryAuth::Kind::none, RegistryAuth::Kind::basic,
                                          RegistryAuth::Kind::bearer, RegistryAuth::Kind::bearer});
   if (below(random, 4) == 0) {
-    // More than there are requests at once: a token that others used up counts as refused.
-    auth.requests_per_token = 12 + below(random, 10);
+    // Far more than there are requests at once: a token that others used up counts as refused.
+    auth.requests_per_token = 40 + below(random, 40);
   }
   return auth;
 }
