@@ -344,9 +344,12 @@ UploadRun::Step UploadRun::go_on_at(const Position& position) {
     return lost("the registry does not tell how much of it there is");
   }
   if (!moved) {
-    // The range was as the registry has it. Either it refuses the length, or, where no smaller one
-    // is left to try, it does not know itself where the upload stands.
-    if (position.offset > 0 && !smaller_chunk(state_.chunk_bytes, state_.min_chunk_bytes, 416)) {
+    // The range was as the registry has it. Either it refuses the length, or it does not know
+    // itself where the upload stands: where settings allow no other way, a new session is what is
+    // left.
+    const bool only_chunks = place_.session.endpoint().upload == UploadMode::chunked;
+    if (only_chunks && position.offset > 0 &&
+        !smaller_chunk(state_.chunk_bytes, state_.min_chunk_bytes, 416)) {
       cancel_session(state_.location);
       return lost("the registry does not go on where it says that it is");
     }
