@@ -23,7 +23,7 @@ std::optional<Kind> kind_of(std::string_view media_type) {
     return Kind{Format::bundle, max_bundle_bytes};
   }
   if (media_type == simple_signing_media_type) {
-    return Kind{Format::simple_signing, oci::max_manifest_bytes};
+    return Kind{Format::simple_signing, max_simple_payload_bytes};
   }
   if (media_type == envelope_media_type) {
     return Kind{Format::envelope, max_envelope_bytes};

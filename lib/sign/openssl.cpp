@@ -19,7 +19,7 @@ std::string take_openssl_errors() {
     const char* const reason = ERR_reason_error_string(error);
     reasons += (reasons.empty() ? "" : "; ") + std::string(reason == nullptr ? "?" : reason);
   }
-  return reasons.empty() ? "OpenSSL does not say why" : reasons;
+  return reasons;
 }
 
 void drop_openssl_errors() noexcept {

@@ -40,7 +40,8 @@ struct WipedBytes {
 /// The last entry of OpenSSL's error queue as text; empties the queue, so that no later call
 /// reports it as its own.
 [[nodiscard]] std::string take_openssl_error();
-/// All entries, the first failure first: where an engine's own reason is not the last word.
+/// All entries, the first failure first, empty when there are none: an engine's own reason is not
+/// always the last word.
 [[nodiscard]] std::string take_openssl_errors();
 /// Forgets what failed attempts left in the queue.
 void drop_openssl_errors() noexcept;

@@ -120,7 +120,7 @@ std::string SimplePayload::to_json() const {
 }
 
 SimplePayload SimplePayload::parse(std::string_view json, std::string_view name) {
-  const nlohmann::json document = parse_json(json, name, oci::max_manifest_bytes);
+  const nlohmann::json document = parse_json(json, name, max_simple_payload_bytes);
   const JsonField root(document, name);
   root.only({"critical", "optional"});
   const JsonField critical = root.get("critical");

@@ -102,6 +102,7 @@ std::optional<std::string> take_attribute(std::string& uri, std::string_view nam
 class Pin {
 public:
   explicit Pin(const PasswordSource& source) : source_(source) {}
+  [[nodiscard]] bool was_given() const noexcept { return asked_ > 0; }
   [[nodiscard]] bool was_refused() const noexcept { return asked_ > 1; }
   /// Null when there is none to give.
   const Secret* get() {
@@ -144,13 +145,16 @@ MethodPtr pin_method() {
 [[noreturn]] void throw_failure(std::string_view uri, const Pin& pin) {
   const std::string cause = take_openssl_errors();
   const auto says = [&](std::string_view text) { return cause.find(text) != std::string::npos; };
+  ErrorCode code = ErrorCode::not_found;
+  std::string why = "the token has no such key" + (cause.empty() ? cause : ": " + cause);
   if (pin.was_refused() || says("PIN") || says("ogin failed") || says("ser cancelled")) {
-    throw Error(ErrorCode::unauthenticated,
-                fmt::format("cannot use token key {}: the PIN is wrong, or missing", shown(uri)));
+    code = ErrorCode::unauthenticated;
+    why = "the PIN is wrong, or missing";
+  } else if (cause.empty() && pin.was_given()) { // the provider does not tell the two apart
+    code = ErrorCode::unauthenticated;
+    why = "the PIN is wrong, or the token has no such key";
   }
-  throw Error(
-      ErrorCode::not_found,
-      fmt::format("cannot use token key {}: the token has no such key: {}", shown(uri), cause));
+  throw Error(code, fmt::format("cannot use token key {}: {}", shown(uri), why));
 }
 
 /// False: there is no such provider.

@@ -108,17 +108,23 @@ private:
     const Statement statement = read_statement(envelope, judgement);
     const std::string message =
         pre_authentication_encoding(envelope.payload_type, envelope.payload);
-    std::string cause;
-    for (const Envelope::Signature& signature : envelope.signatures) {
+    remember(find_signer(candidate, message, envelope), judgement);
+    check_statement(statement, "envelope", judgement);
+  }
+
+  /// The first signature that is trusted; the reason is the last one's.
+  [[nodiscard]] SignedBy find_signer(const Candidate& candidate, std::string_view message,
+                                     const Envelope& envelope) const {
+    for (std::size_t at = 0; at + 1 < envelope.signatures.size(); ++at) {
       try {
-        remember(check_annotated(candidate, message, signature.signature), judgement);
-        check_statement(statement, "envelope", judgement);
-        return;
+        return check_annotated(candidate, message, envelope.signatures[at].signature);
       } catch (const Error& error) {
-        cause = error.message();
+        if (error.code() != ErrorCode::corrupt) {
+          throw;
+        }
       }
     }
-    throw Error(ErrorCode::corrupt, cause);
+    return check_annotated(candidate, message, envelope.signatures.back().signature);
   }
 
   void judge_simple(const Candidate& candidate, Judgement& judgement) const {

@@ -147,7 +147,9 @@ AIPACK_API void write_private_key(const std::filesystem::path& path, const Secre
 /// Where PKCS#11 keys come from; both fields may be empty when the system's OpenSSL configuration
 /// says it.
 struct TokenOptions {
-  std::string module{};   ///< the token's PKCS#11 library, also "?module-path=" of the URI
+  /// The token's PKCS#11 library for the engine, also "?module-path=" of the URI; the provider
+  /// has it in its own configuration.
+  std::string module{};
   std::string provider{}; ///< OpenSSL provider, "pkcs11" unless given; the engine of that name next
 };
 /// True for "pkcs11:…" (RFC 7512).

@@ -9,6 +9,7 @@
 #include "aipack/sign/timestamp.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -42,6 +43,7 @@ struct Signatory {
 // --- The signature tag of cosign 1 and 2, which podman, CRI-O and skopeo read ---
 
 inline constexpr std::size_t max_simple_signatures = 1000; ///< in one manifest; cosign's limit
+inline constexpr std::uint64_t max_simple_payload_bytes = std::uint64_t{64} << 10;
 inline constexpr std::string_view simple_signing_media_type =
     "application/vnd.dev.cosign.simplesigning.v1+json";
 

@@ -11,7 +11,7 @@
 
 namespace aipack::sign {
 
-inline constexpr std::uint64_t max_statement_bytes = std::uint64_t{64} << 20; ///< SBOMs are large
+inline constexpr std::uint64_t max_statement_bytes = std::uint64_t{32} << 20; ///< SBOMs are large
 inline constexpr std::string_view statement_payload_type = "application/vnd.in-toto+json";
 inline constexpr std::string_view statement_type_v1 = "https://in-toto.io/Statement/v1";
 

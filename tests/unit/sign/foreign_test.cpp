@@ -4,9 +4,8 @@
 #include "aipack/sign/verify.hpp"
 
 #include "../../support/catch.hpp"
-#include "../../support/temp.hpp"
+#include "test_keys.hpp"
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -15,19 +14,15 @@ using namespace aipack::sign;
 
 namespace {
 
-const std::filesystem::path data = std::filesystem::path(AIPACK_TEST_DATA) / "sign";
-
-std::string file(const std::string& name) {
-  return testing::read_file(data / name);
-}
+using testing::sign_data;
 
 oci::Descriptor image() {
-  return oci::parse_manifest(file("image.manifest"), "image").descriptor();
+  return oci::parse_manifest(sign_data("image.manifest"), "image").descriptor();
 }
 
 std::vector<Candidate> candidates_of(const std::string& name) {
-  return read_candidates(oci::parse_manifest(file(name + ".manifest"), name),
-                         [&](const oci::Descriptor&) { return file(name + ".blob"); });
+  return read_candidates(oci::parse_manifest(sign_data(name + ".manifest"), name),
+                         [&](const oci::Descriptor&) { return sign_data(name + ".blob"); });
 }
 
 /// While notation's test certificate was valid.
@@ -36,7 +31,7 @@ constexpr std::chrono::sys_seconds signed_at{
     std::chrono::hours(13)};
 
 Policy policy_for(const std::string& key) {
-  return {.keys = {PublicKey::parse(file(key), key)}, .image = image(), .time = signed_at};
+  return {.keys = {PublicKey::parse(sign_data(key), key)}, .image = image(), .time = signed_at};
 }
 
 } // namespace
@@ -85,15 +80,15 @@ TEST_CASE("what cosign attests verifies", "[sign][foreign]") {
 }
 
 TEST_CASE("aipack writes the manifest that cosign writes", "[sign][foreign]") {
-  const auto theirs = oci::parse_manifest(file("cosign3-bundle.manifest"), "theirs");
-  const Artifact ours = make_bundle_referrer(image(), file("cosign3-bundle.blob"), signed_at);
+  const auto theirs = oci::parse_manifest(sign_data("cosign3-bundle.manifest"), "theirs");
+  const Artifact ours = make_bundle_referrer(image(), sign_data("cosign3-bundle.blob"), signed_at);
   auto expected = theirs.value();
   expected.annotations["org.opencontainers.image.created"] = "2026-11-21T13:00:00Z";
   CHECK(ours.manifest.value() == expected);
 }
 
 TEST_CASE("aipack writes the payload that cosign writes", "[sign][foreign]") {
-  const std::string theirs = file("cosign2-signature.blob");
+  const std::string theirs = sign_data("cosign2-signature.blob");
   const auto payload = SimplePayload::parse(theirs, "payload");
   CHECK(payload.reference == "127.0.0.1:5719/t/m");
   CHECK(payload.image == image().digest);
@@ -102,7 +97,7 @@ TEST_CASE("aipack writes the payload that cosign writes", "[sign][foreign]") {
 
 TEST_CASE("what notation signs verifies", "[sign][foreign]") {
   const std::string name = GENERATE("notation-jws", "notation-cose");
-  Policy policy{.notation = {.certificates = parse_certificates(file("notation.crt"), "crt")},
+  Policy policy{.notation = {.certificates = parse_certificates(sign_data("notation.crt"), "crt")},
                 .image = image(),
                 .annotations = {{"stage", "release"}},
                 .time = signed_at};
@@ -136,9 +131,10 @@ TEST_CASE("what notation signs verifies", "[sign][foreign]") {
 
 TEST_CASE("every changed byte of a notation signature is noticed", "[sign][foreign]") {
   const std::string name = GENERATE("notation-jws", "notation-cose");
-  const Policy policy{.notation = {.certificates = parse_certificates(file("notation.crt"), "crt")},
-                      .image = image(),
-                      .time = signed_at};
+  const Policy policy{
+      .notation = {.certificates = parse_certificates(sign_data("notation.crt"), "crt")},
+      .image = image(),
+      .time = signed_at};
   const auto good = candidates_of(name).at(0);
   // What is not signed: notation's name for itself.
   const std::size_t agent = good.content.find("notation-go");

@@ -7,6 +7,7 @@
 #include "encoding.hpp"
 #include "failure.hpp"
 #include "openssl_keys.hpp"
+#include "test_keys.hpp"
 
 #include <filesystem>
 #include <string>
@@ -28,18 +29,12 @@ PasswordSource password(std::string text) {
   return [text = std::move(text)] { return text; };
 }
 
-const std::filesystem::path data = std::filesystem::path(AIPACK_TEST_DATA) / "sign";
-
-std::string test_file(const char* name) {
-  return testing::read_file(data / name);
-}
-
 } // namespace
 
 TEST_CASE("a key of every kind signs, and only its public half verifies", "[sign][key]") {
   const std::string name =
       GENERATE("p256", "p384", "p521", "rsa2048", "rsa3072", "rsa4096", "ed25519");
-  const PrivateKey key = PrivateKey::generate(KeySpec::parse(name));
+  const PrivateKey key = testing::test_key(name);
   const PublicKey other = PrivateKey::generate().public_key();
   for (const Scheme scheme : accepted_schemes(key.public_key().type())) {
     CAPTURE(name, to_string(scheme));
@@ -62,7 +57,7 @@ TEST_CASE("a key of every kind signs, and only its public half verifies", "[sign
 }
 
 TEST_CASE("RSA-PSS signatures carry a salt as long as the digest", "[sign][key]") {
-  const PrivateKey key = PrivateKey::generate({KeyType::rsa, 2048});
+  const PrivateKey key = testing::test_key("rsa2048");
   for (const Scheme scheme :
        {Scheme::rsa_pss_sha256, Scheme::rsa_pss_sha384, Scheme::rsa_pss_sha512}) {
     CHECK(key.public_key().verify("message", key.sign("message", scheme), scheme));
@@ -96,7 +91,7 @@ TEST_CASE("a private key survives every format that it is written in", "[sign][k
   const auto format = GENERATE(KeyFormat::cosign, KeyFormat::pkcs8_encrypted, KeyFormat::pkcs8);
   const std::string text = GENERATE("", "correct horse", "pässwörd");
   const std::string type = GENERATE("p256", "p521", "rsa2048", "ed25519");
-  const PrivateKey key = PrivateKey::generate(KeySpec::parse(type));
+  const PrivateKey key = testing::test_key(type);
   const Secret pem = key.to_pem(format, Secret(std::string_view(text)));
   const PrivateKey again = PrivateKey::parse(pem.view(), "key", password(text));
   CHECK(again.public_key() == key.public_key());
@@ -107,13 +102,13 @@ TEST_CASE("a private key survives every format that it is written in", "[sign][k
 TEST_CASE("keys of cosign 2.5 and 3.1 are read", "[sign][key]") {
   const std::string name = GENERATE("cosign2", "cosign3");
   const PrivateKey key =
-      PrivateKey::parse(test_file((name + ".key").c_str()), name, password("correct-horse"));
-  CHECK(key.public_key() == PublicKey::parse(test_file((name + ".pub").c_str()), name));
-  CHECK(key.public_key().to_pem() == test_file((name + ".pub").c_str()));
+      PrivateKey::parse(testing::sign_data(name + ".key"), name, password("correct-horse"));
+  CHECK(key.public_key() == PublicKey::parse(testing::sign_data(name + ".pub"), name));
+  CHECK(key.public_key().to_pem() == testing::sign_data(name + ".pub"));
 }
 
 TEST_CASE("the older label of cosign's keys is read", "[sign][key]") {
-  std::string pem = test_file("cosign2.key");
+  std::string pem = testing::sign_data("cosign2.key");
   for (std::size_t at; (at = pem.find("SIGSTORE")) != std::string::npos;) {
     pem.replace(at, 8, "COSIGN");
   }
@@ -265,7 +260,7 @@ TEST_CASE("cosign keys with other parameters than cosign's are refused", "[sign]
                Row{"\"nonce\":\"", "\"nonce\":\"!", ErrorCode::corrupt, "must be base64"},
                Row{"{\"kdf\"", "{\"kdf\":1,\"kdf\"", ErrorCode::corrupt, "stands twice"},
                Row{"\"ciphertext\"", "\"text\"", ErrorCode::corrupt, "'ciphertext' is missing"});
-  const std::string pem = test_file("cosign2.key");
+  const std::string pem = testing::sign_data("cosign2.key");
   const std::size_t begin = pem.find('\n') + 1;
   std::string body = pem.substr(begin, pem.find("\n-----END") - begin);
   std::erase(body, '\n');
@@ -315,7 +310,7 @@ TEST_CASE("key files are private, and stay so", "[sign][key]") {
 }
 
 TEST_CASE("hints are those of cosign and of OpenSSF model signing", "[sign][key]") {
-  const std::string pem = test_file("cosign3.pub");
+  const std::string pem = testing::sign_data("cosign3.pub");
   const PublicKey key = PublicKey::parse(pem, "key");
   // openssl pkey -pubin -in cosign3.pub -outform DER | openssl dgst -sha256 -binary | base64
   CHECK(key.cosign_hint() == base64(sha256(key.to_der())));
@@ -323,6 +318,14 @@ TEST_CASE("hints are those of cosign and of OpenSSF model signing", "[sign][key]
   // sha256sum cosign3.pub
   CHECK(key.model_signing_hint() == hex(sha256(pem)));
   CHECK(key.fingerprint().hex() == hex(*try_base64(key.cosign_hint())));
+}
+
+TEST_CASE("keys are made as they are named", "[sign][key]") {
+  CHECK(PrivateKey::generate().public_key().type() == KeyType::ecdsa_p256);
+  CHECK(PrivateKey::generate(KeySpec::parse("rsa2048")).public_key().bits() == 2048);
+  CHECK(KeySpec::parse("rsa3072").rsa_bits == 3072);
+  CHECK(KeySpec::parse("rsa4096").rsa_bits == 4096);
+  CHECK_THROWS_AS(PrivateKey::generate({KeyType::rsa, 1024}), Error);
 }
 
 TEST_CASE("KeySpec::parse lists the names that it knows", "[sign][key]") {

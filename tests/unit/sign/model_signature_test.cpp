@@ -5,6 +5,7 @@
 #include "../../support/catch.hpp"
 #include "encoding.hpp"
 #include "failure.hpp"
+#include "test_keys.hpp"
 
 #include <algorithm>
 #include <string>
@@ -68,7 +69,7 @@ TEST_CASE("the root of a model is the hash of its files' digests", "[sign][model
 
 TEST_CASE("a model signature verifies for the files that it lists", "[sign][model]") {
   const std::string name = GENERATE("p256", "p384", "p521");
-  const PrivateKey key = PrivateKey::generate(KeySpec::parse(name));
+  const PrivateKey key = testing::test_key(name);
   const std::string json = sign_model(model, {.name = "my-model"}, {.signer = key});
   const auto verdict = verify_model(json, model, policy_for(key));
   CAPTURE(verdict.reason);
@@ -154,7 +155,7 @@ TEST_CASE("model signatures that were tampered with are refused for their reason
 }
 
 TEST_CASE("a model signature for another curve's hash is refused", "[sign][model]") {
-  const PrivateKey key = PrivateKey::generate(KeySpec::parse("p384"));
+  const PrivateKey key = testing::test_key("p384");
   const std::string statement = statement_of(sign_model(model, {}, {.signer = key}));
   const std::string json =
       write(Bundle{.content = sign_envelope(statement, key, Scheme::ecdsa_sha256)});
@@ -174,7 +175,7 @@ TEST_CASE("what cannot be signed as a model says why", "[sign][model]") {
   }
   CHECK(reason_of({"."}) == "nothing was thrown");
   CHECK_THAT(reason_of({".", "a"}), ContainsSubstring("not a plain relative one"));
-  const PrivateKey rsa = PrivateKey::generate(KeySpec::parse("rsa2048"));
+  const PrivateKey rsa = testing::test_key("rsa2048");
   CHECK_THAT(failure_of([&] { (void)sign_model(model, {}, {.signer = rsa}); }).message(),
              ContainsSubstring("ECDSA keys only"));
   CHECK(failure_of([&] { (void)verify_model("{}", model, {}); }).code() ==

@@ -8,6 +8,7 @@
 #include "encoding.hpp"
 #include "failure.hpp"
 #include "notation.hpp"
+#include "test_keys.hpp"
 
 #include <string>
 #include <vector>
@@ -36,7 +37,7 @@ Policy policy_for(const Certificate& certificate) {
 
 TEST_CASE("notation signatures by every kind of key verify", "[sign][notation]") {
   const std::string name = GENERATE("p256", "p384", "p521", "rsa2048", "rsa3072", "rsa4096");
-  const PrivateKey key = PrivateKey::generate(KeySpec::parse(name));
+  const PrivateKey key = testing::test_key(name);
   const Issued root = testing::make_authority();
   const Issued leaf({}, testing::openssl_key(key), &root);
   const std::string jws =
@@ -91,7 +92,7 @@ TEST_CASE("certificates that notation does not accept are not signed with", "[si
 }
 
 TEST_CASE("Ed25519 is no key for notation", "[sign][notation]") {
-  const PrivateKey key = PrivateKey::generate(KeySpec::parse("ed25519"));
+  const PrivateKey key = testing::test_key("ed25519");
   const Issued root = testing::make_authority();
   const Issued leaf({}, testing::openssl_key(key), &root);
   CHECK_THAT(failure_of([&] {
@@ -173,7 +174,7 @@ TEST_CASE("what was changed in a notation signature is refused for its reason",
 
 TEST_CASE("ECDSA signatures change form and back", "[sign][notation]") {
   const std::string name = GENERATE("p256", "p384", "p521");
-  const PrivateKey key = PrivateKey::generate(KeySpec::parse(name));
+  const PrivateKey key = testing::test_key(name);
   const KeyType type = key.public_key().type();
   for (int i = 0; i < 20; ++i) {
     const std::string der = key.sign("m", Scheme::ecdsa_sha256);
@@ -183,8 +184,7 @@ TEST_CASE("ECDSA signatures change form and back", "[sign][notation]") {
   }
   CHECK_FALSE(ecdsa_to_der("short", type).has_value());
   CHECK_FALSE(ecdsa_to_raw("no DER", type).has_value());
-  const std::string large =
-      PrivateKey::generate(KeySpec::parse("p521")).sign("m", Scheme::ecdsa_sha256);
+  const std::string large = testing::test_key("p521").sign("m", Scheme::ecdsa_sha256);
   CHECK_FALSE(ecdsa_to_raw(large, KeyType::ecdsa_p256).has_value());
 }
 

@@ -1,5 +1,6 @@
-// A key in SoftHSM's token, through OpenSSL's PKCS#11 engine or provider. Needs softhsm2, opensc
-// and libengine-pkcs11-openssl; says which is missing.
+// A key in SoftHSM's token, through OpenSSL's PKCS#11 engine. Needs softhsm2, opensc and
+// libengine-pkcs11-openssl; says which is missing. With a provider instead of the engine:
+//   OPENSSL_MODULES=DIR PKCS11_PROVIDER_MODULE=/usr/lib/softhsm/libsofthsm2.so unit_sign "[token]"
 #include "aipack/core/error.hpp"
 #include "aipack/io/temp_file.hpp"
 #include "aipack/sign/key.hpp"
@@ -77,7 +78,8 @@ TEST_CASE("a key in a token signs without leaving it", "[sign][token]") {
   }
   CHECK(wrong.code() == ErrorCode::unauthenticated);
   CHECK(wrong_pins == 1); // tokens lock themselves after a few
-  CHECK(wrong.message() == "cannot use token key '" + uri + "': the PIN is wrong, or missing");
+  CHECK_THAT(wrong.message(),
+             ContainsSubstring("cannot use token key '" + uri + "': the PIN is wrong, or "));
 
   int asked = 0;
   const auto signer = open_token_key(uri, options, [&] {
@@ -93,6 +95,6 @@ TEST_CASE("a key in a token signs without leaving it", "[sign][token]") {
     (void)open_token_key("pkcs11:token=aipack;object=nobody;type=private?pin-value=1234", options,
                          [] { return std::string("1234"); });
   });
-  CHECK(unknown.code() == ErrorCode::not_found);
+  CHECK_THAT(unknown.message(), ContainsSubstring("the token has no such key"));
   CHECK(unknown.message().find("1234") == std::string::npos);
 }

@@ -4,6 +4,7 @@
 
 #include "../../support/catch.hpp"
 #include "candidates.hpp"
+#include "test_keys.hpp"
 
 #include <string>
 #include <vector>
@@ -34,7 +35,7 @@ TEST_CASE("the signature tag verifies for repository and tag", "[sign][verify]")
 
 TEST_CASE("keys of every kind verify in both formats", "[sign][verify]") {
   const std::string name = GENERATE("p256", "p384", "p521", "rsa2048", "ed25519");
-  const PrivateKey key = PrivateKey::generate(KeySpec::parse(name));
+  const PrivateKey key = testing::test_key(name);
   Policy policy = key_policy();
   policy.keys = {key.public_key()};
   CHECK(verify(policy, {bundle_by(key)}).verified);
@@ -43,7 +44,7 @@ TEST_CASE("keys of every kind verify in both formats", "[sign][verify]") {
 
 TEST_CASE("the hash that matches the curve is accepted as well, and named", "[sign][verify]") {
   // cosign 3 signs so.
-  const PrivateKey key = PrivateKey::generate(KeySpec::parse("p384"));
+  const PrivateKey key = testing::test_key("p384");
   Policy policy = key_policy();
   policy.keys = {key.public_key()};
   const std::string statement =
