@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -253,6 +254,10 @@ private:
   bool is_new_ = false;
 };
 
+std::string docker_archive_name(const image::Location& destination, const Plan& plan) {
+  return destination.tag.empty() ? default_image_name(plan.models) + ":latest" : destination.tag;
+}
+
 void add(image::WriteReport& sum, const image::WriteReport& part) {
   sum.new_bytes += part.new_bytes;
   sum.reused_bytes += part.reused_bytes;
@@ -279,7 +284,7 @@ BuildReport Engine::Impl::build(const Plan& plan, const Outputs& outputs, const 
     sender.emplace(context.registry, registry_place->reference.value());
     weights = {.into = &*sender, .concurrency = context.options.registry.concurrency};
   }
-  const auto requests_before = context.registry.requests();
+  auto requests_before = context.registry.requests();
   BuildReport report{.reference = outputs.destinations.empty()
                                       ? outputs.engine_tag
                                       : outputs.destinations.front().to_string(),
@@ -298,6 +303,9 @@ BuildReport Engine::Impl::build(const Plan& plan, const Outputs& outputs, const 
       }
       add(report.written,
           image::write_layout(index, *layout, destination.tag, context.threads, op));
+      if (&destination == layout_place) {
+        new_layout->keep(); // it is whole, whatever becomes of the places after it
+      }
       break;
     }
     case Kind::oci_archive:
@@ -316,7 +324,8 @@ BuildReport Engine::Impl::build(const Plan& plan, const Outputs& outputs, const 
       if (&destination == registry_place && sender) {
         sender->add_to(pushed);
       }
-      pushed.requests = context.registry.requests() - requests_before;
+      const auto requests = context.registry.requests();
+      pushed.requests = requests - std::exchange(requests_before, requests);
       report.pushed.push_back(std::move(pushed));
       break;
     }
@@ -327,9 +336,6 @@ BuildReport Engine::Impl::build(const Plan& plan, const Outputs& outputs, const 
     if (report.reference.empty()) {
       report.reference = report.loaded.back().reference;
     }
-  }
-  if (new_layout) {
-    new_layout->keep();
   }
   return report;
 }

@@ -1,7 +1,5 @@
 #include "publish.hpp"
 
-#include <fmt/format.h>
-
 namespace aipack::build {
 
 registry::Repository RegistryWeights::repository() {
@@ -47,10 +45,6 @@ void RegistryWeights::add_to(transfer::CopyReport& report) const {
       report.notes.push_back(upload.note);
     }
   }
-}
-
-std::string docker_archive_name(const image::Location& destination, const Plan& plan) {
-  return destination.tag.empty() ? default_image_name(plan.models) + ":latest" : destination.tag;
 }
 
 } // namespace aipack::build

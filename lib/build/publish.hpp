@@ -8,7 +8,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <vector>
 
 namespace aipack::build {
@@ -40,8 +39,5 @@ private:
   std::optional<registry::Repository> repository_;
   std::vector<Sent> sent_;
 };
-
-/// The tag under which a build goes to a place that wants one.
-[[nodiscard]] std::string docker_archive_name(const image::Location& destination, const Plan& plan);
 
 } // namespace aipack::build

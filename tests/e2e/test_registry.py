@@ -261,3 +261,14 @@ def test_a_base_without_the_platform_says_which_it_has(aipack, layout):
     refused = aipack("build", MODEL, "--base", f"oci:{directory}:1", "--platform", "linux/s390x", "-o", "oci:/nonexistent/x", check=False)
     assert refused.returncode != 0
     assert "linux/amd64" in refused.stderr
+
+
+def test_a_push_that_fails_leaves_the_layout_that_was_written_before_it(aipack, tmp_path):
+    refused = aipack("build", MODEL, "-o", f"oci:{tmp_path}/kept:1", "-t", f"127.0.0.1:{free_port()}/nobody/digits:1", "--push", check=False)
+    assert refused.returncode == 4
+    assert json.loads(aipack("inspect", f"oci:{tmp_path}/kept:1", "--json").stdout)["images"]
+
+
+def test_load_puts_the_image_into_docker(aipack, docker):
+    aipack("build", MODEL, "-t", "loaded:1", "--load=docker", env={"DOCKER_HOST": docker("context", "inspect", "--format", "{{.Endpoints.docker.Host}}").stdout.strip()})
+    assert "loaded:1" in docker("images", "--format", "{{.Repository}}:{{.Tag}}").stdout
