@@ -37,7 +37,7 @@ Result call(const py::object& progress, Work&& work) {
 /// Registries as docker and podman know them on this machine.
 [[nodiscard]] registry::RegistryOptions registry_options(const std::string& auth_file,
                                                          bool plain_http);
-/// The engines of these names; throws Error{unavailable} for one that does not answer.
+/// The engines of these names; throws as transfer::find_engine() does.
 [[nodiscard]] std::vector<transfer::ContainerEngine>
 container_engines(const std::vector<std::string>& names, const Operation& op);
 

@@ -38,21 +38,9 @@ registry::RegistryOptions registry_options(const std::string& auth_file, bool pl
 
 std::vector<transfer::ContainerEngine> container_engines(const std::vector<std::string>& names,
                                                          const Operation& op) {
-  if (names.empty()) {
-    return {};
-  }
-  const auto found = transfer::find_engines(environment, op);
   std::vector<transfer::ContainerEngine> engines;
   for (const auto& name : names) {
-    const auto kind = transfer::parse_engine_kind(name);
-    const auto engine = std::find_if(found.begin(), found.end(),
-                                     [&](const auto& candidate) { return candidate.kind == kind; });
-    if (engine == found.end()) {
-      throw Error(ErrorCode::unavailable,
-                  "cannot load the image: " + name + " does not answer on this machine")
-          .with_hint("start the engine, or write a docker archive");
-    }
-    engines.push_back(*engine);
+    engines.push_back(transfer::find_engine(transfer::parse_engine_kind(name), environment, op));
   }
   return engines;
 }

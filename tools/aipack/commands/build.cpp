@@ -76,25 +76,18 @@ image::Location push_destination(const std::string& tag) {
 /// The engines that --load names, or the first that answers.
 std::vector<transfer::ContainerEngine> wanted_engines(const std::string& load,
                                                       const Operation& op) {
-  const auto found = transfer::find_engines(environment, op);
-  const auto missing = [](const std::string& what) {
-    return Error(ErrorCode::unavailable, fmt::format("cannot load the image: {}", what))
-        .with_hint("start the engine, or write an archive with -o docker-archive:FILE");
-  };
   if (load == any_engine) {
+    const auto found = transfer::find_engines(environment, op);
     if (found.empty()) {
-      throw missing("neither docker, podman nor containerd answers on this machine");
+      throw Error(ErrorCode::unavailable, "cannot load the image: neither docker, podman nor "
+                                          "containerd answers on this machine")
+          .with_hint("start the engine, or write an archive with -o docker-archive:FILE");
     }
     return {found.front()};
   }
   std::vector<transfer::ContainerEngine> engines;
   for (const auto word : split(load, ',')) {
-    const auto kind = transfer::parse_engine_kind(word);
-    const auto engine = std::ranges::find(found, kind, &transfer::ContainerEngine::kind);
-    if (engine == found.end()) {
-      throw missing(fmt::format("{} does not answer on this machine", word));
-    }
-    engines.push_back(*engine);
+    engines.push_back(transfer::find_engine(transfer::parse_engine_kind(word), environment, op));
   }
   return engines;
 }
