@@ -1,5 +1,6 @@
 #include "support/catch.hpp"
 #include "support/onnx_builder.hpp"
+#include "support/test_data.hpp"
 
 #include <cstdlib>
 #include <filesystem>
@@ -60,7 +61,7 @@ std::map<std::string, std::string> seeds() {
 }
 
 const std::filesystem::path folder =
-    std::filesystem::path(AIPACK_TEST_DATA).parent_path() / "fuzz/seeds/onnx";
+    aipack::test::test_data().parent_path() / "fuzz/seeds/onnx";
 
 std::string read(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);

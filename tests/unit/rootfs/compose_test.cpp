@@ -3,6 +3,7 @@
 
 #include "sample.hpp"
 #include "support/catch.hpp"
+#include "support/test_data.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -143,7 +144,7 @@ TEST_CASE("The order of the packages does not matter", "[rootfs][compose][proper
 
 TEST_CASE("The whole root of a small image", "[rootfs][compose][golden]") {
   const std::string actual = listing(rootfs::compose(Sample{}.request(), {}).tree);
-  const std::filesystem::path golden = std::filesystem::path(AIPACK_TEST_DATA) / "rootfs/small.txt";
+  const std::filesystem::path golden = test_data() / "rootfs/small.txt";
   if (std::getenv("AIPACK_UPDATE_GOLDEN") != nullptr) {
     std::filesystem::create_directories(golden.parent_path());
     std::ofstream(golden, std::ios::binary) << actual;

@@ -3,6 +3,7 @@
 #include "aipack/sign/key.hpp"
 
 #include "../../support/temp.hpp"
+#include "../../support/test_data.hpp"
 
 #include <filesystem>
 #include <string>
@@ -10,7 +11,7 @@
 namespace aipack::testing {
 
 inline std::string sign_data(const std::string& name) {
-  return read_file(std::filesystem::path(AIPACK_TEST_DATA) / "sign" / name);
+  return read_file(test::test_data() / "sign" / name);
 }
 
 /// A key of the kind that KeySpec calls `name`. RSA keys are kept: making one takes seconds.
