@@ -61,8 +61,8 @@ public:
   /// Failing to write is not an error.
   void save() noexcept;
 
-  /// Whose turn it is to update an index of referrers; not kept.
-  [[nodiscard]] Turns& index_turns() noexcept { return index_turns_; }
+  /// Whose turn it is to update a tag that others write too, "REPOSITORY:TAG"; not kept.
+  [[nodiscard]] Turns& tag_turns() noexcept { return tag_turns_; }
 
 private:
   template <class Value>
@@ -104,7 +104,7 @@ private:
   Data data_;
   std::vector<Sighting> sightings_;
   bool changed_ = false;
-  Turns index_turns_;
+  Turns tag_turns_;
 };
 
 /// The memory of an endpoint as one repository sees it.

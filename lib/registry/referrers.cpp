@@ -10,16 +10,13 @@
 #include "repository.hpp"
 
 #include <algorithm>
-#include <random>
+#include <functional>
 #include <set>
 
 #include <fmt/format.h>
 
 namespace aipack::registry {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
 
 /// Collects pages; the same digest once.
 class Collector {
@@ -46,19 +43,18 @@ private:
   std::vector<Referrer> found_;
 };
 
-/// The index under the tag that stands in for the API; empty when there is none.
-std::optional<Document> fetch_index(Session& session, const oci::Digest& subject,
-                                    const std::string& name, const Operation& op) {
-  auto document = try_fetch_manifest(session, referrers_tag(subject), name, op);
-  if (document && document->descriptor.media_type != oci::media_type::index) {
+/// What the tag that stands in for the API names.
+ReferrersIndex read_index(const Document& document, const oci::Digest& subject,
+                          const std::string& name) {
+  if (document.descriptor.media_type != oci::media_type::index) {
     throw Error(ErrorCode::already_exists,
                 fmt::format("cannot use tag {} as the list of what refers to {}: it names {}, not "
                             "an index",
                             quoted(referrers_tag(subject)), quoted(subject.to_string()),
-                            quoted(document->descriptor.media_type)))
+                            quoted(document.descriptor.media_type)))
         .with_hint("move that tag away");
   }
-  return document;
+  return ReferrersIndex::parse(document.bytes, name);
 }
 
 /// Whether an answer that is not 200 says that the API is missing. One about the repository says
@@ -106,8 +102,8 @@ std::vector<Referrer> list_referrers(Session& session, EndpointMemory& memory,
       call.accepted = {200}; // a page that is missing is no empty list
     }
   }
-  if (const auto index = fetch_index(session, subject, document, op)) {
-    collector.add(ReferrersIndex::parse(index->bytes, document), document);
+  if (const auto index = try_fetch_manifest(session, referrers_tag(subject), document, op)) {
+    collector.add(read_index(*index, subject, document), document);
   }
   return collector.take();
 }
@@ -116,142 +112,38 @@ std::vector<Referrer> list_referrers(Session& session, EndpointMemory& memory,
 
 namespace {
 
-milliseconds between(milliseconds low, milliseconds high) {
-  thread_local std::minstd_rand random{std::random_device{}()};
-  return milliseconds(std::uniform_int_distribution<std::int64_t>(
-      low.count(), std::max(low, high).count())(random));
-}
-
-Document make_document(const ReferrersIndex& index, const std::string& name) {
+Document make_document(const ReferrersIndex& index) {
   std::string bytes = index.bytes();
-  if (bytes.size() > oci::max_manifest_bytes) {
-    throw Error(ErrorCode::unsupported,
-                fmt::format("cannot update {}: it would be larger than {} bytes", name,
-                            oci::max_manifest_bytes));
-  }
   oci::Descriptor descriptor{.media_type = std::string(oci::media_type::index),
                              .digest = oci::Digest::of(bytes),
                              .size_bytes = bytes.size()};
   return {.descriptor = std::move(descriptor), .bytes = std::move(bytes)};
 }
 
-/// Adds `entry` to the index of referrers of `subject`, which is an ordinary tag: read, merge,
-/// write. Registries know no "write if unchanged", so whoever reads before we write and writes
-/// after us takes our entry away unknowingly. Therefore:
-///
-/// - It is done when the index has held our entry, unchanged, for longer than any writer takes from
-///   reading to writing (its window). Who writes after that has read it with our entry. Where
-///   others never stop adding, it is enough to have seen it there for several times as long.
-/// - A window is kept short: a write is never repeated, one that comes late reads anew.
-/// - Whoever finds an entry missing that he has seen puts it back, his own soon, others' later: so
-///   what was lost returns as long as one writer that saw it is at work.
-/// - Who lost a race waits a random time that grows with each loss.
-///
-/// The guarantee is as good as the assumption on windows: a writer that needs longer than
-/// `settling` allows from reading to writing may still undo us.
-class IndexUpdate {
+/// Adds an entry to an index of referrers. Entries of others that were seen there, and lost again
+/// to somebody's race, are put back.
+class IndexMerge {
 public:
-  IndexUpdate(Session& session, const oci::Digest& subject, Referrer entry, std::string name,
-              const Settling& settling)
-      : session_(session), subject_(subject), entry_(std::move(entry)), name_(std::move(name)),
-        settling_(settling), settle_(settling.shortest) {}
+  IndexMerge(const oci::Digest& subject, Referrer entry, const std::string& name)
+      : subject_(subject), entry_(std::move(entry)), name_(name) {}
 
-  void run(const Operation& op) {
-    for (bool is_first = true;; is_first = false) {
-      const auto read_at = Clock::now();
-      const auto document = fetch_index(session_, subject_, name_, op);
-      ReferrersIndex index =
-          document ? ReferrersIndex::parse(document->bytes, name_) : ReferrersIndex{};
-      const auto digest = document ? std::optional(document->descriptor.digest) : std::nullopt;
-      seen_.add_all(index);
-      const bool lacks_ours = index.add(entry_);
-      const bool lacks_others = index.add_all(seen_);
-      if (!lacks_ours && !lacks_others) {
-        if (is_first) {
-          return; // of an earlier run
-        }
-        if (is_settled(digest, read_at)) {
-          return;
-        }
-        http::wait(between(settle_ / 4, settle_ / 2), op);
-        continue;
-      }
-      there_since_.reset();
-      watched_.reset();
-      if (writes_ > 0 && !has_waited_) {
-        const milliseconds most = settle_ / 8 * std::min(1U << std::min(writes_, 5U), 16U);
-        http::wait(lacks_ours ? between(milliseconds(0), most) : between(most, most * 2), op);
-        has_waited_ = true;
-        continue;
-      }
-      const Document changed = make_document(index, name_);
-      if (measure_window(read_at) <= settle_ / settling_.windows || settle_ >= settling_.longest) {
-        has_waited_ = false;
-        write(changed, read_at, op);
-      }
+  Merged operator()(const Document* current) {
+    ReferrersIndex index =
+        current != nullptr ? read_index(*current, subject_, name_) : ReferrersIndex{};
+    seen_.add_all(index);
+    const bool lacks_ours = index.add(entry_);
+    const bool lacks_others = index.add_all(seen_);
+    if (!lacks_ours && !lacks_others) {
+      return {};
     }
+    return {.changed = make_document(index), .lacks_ours = lacks_ours};
   }
 
 private:
-  void write(const Document& document, Clock::time_point read_at, const Operation& op) {
-    if (++writes_ > settling_.writes) {
-      throw Error(ErrorCode::unavailable,
-                  fmt::format("cannot update {}: others kept changing it, through {} tries", name_,
-                              settling_.writes))
-          .with_hint("try again");
-    }
-    try {
-      static_cast<void>(
-          send_manifest(session_, document, referrers_tag(subject_), name_, Repeat::never, op));
-      failures_ = 0;
-    } catch (const RegistryError& error) {
-      const int status = error.answer().status;
-      constexpr unsigned most_failures = 5;
-      if ((status != 0 && !is_worth_repeating(status)) || ++failures_ == most_failures) {
-        throw;
-      }
-      http::wait(http::retry_delay({}, failures_ + 1), op);
-      return; // whatever became of it: it is read anew
-    }
-    measure_window(read_at);
-    watched_ = document.descriptor.digest;
-    there_since_ = unchanged_since_ = Clock::now();
-  }
-
-  /// The time since `read_at`; who sees long ones watches longer, since others will have them too.
-  milliseconds measure_window(Clock::time_point read_at) {
-    const auto window = std::chrono::duration_cast<milliseconds>(Clock::now() - read_at);
-    settle_ = std::max(settle_, std::min(window * settling_.windows, settling_.longest));
-    return window;
-  }
-
-  /// Whether what was asked for at `read_at` and is here now has been there for long enough.
-  bool is_settled(const std::optional<oci::Digest>& digest, Clock::time_point read_at) {
-    constexpr int patient = 4;
-    const auto now = Clock::now();
-    if (!there_since_) {
-      there_since_ = now;
-    }
-    if (digest != watched_) {
-      watched_ = digest;
-      unchanged_since_ = now;
-    }
-    return read_at - unchanged_since_ >= settle_ || read_at - *there_since_ >= patient * settle_;
-  }
-
-  Session& session_;
-  const oci::Digest subject_;
+  const oci::Digest& subject_;
   const Referrer entry_;
-  const std::string name_; ///< of the index, for messages
-  const Settling settling_;
+  const std::string& name_; ///< of the index, for messages
   ReferrersIndex seen_{};
-  std::optional<oci::Digest> watched_{};           ///< what the tag named last
-  Clock::time_point unchanged_since_{};            ///< it has named just that
-  std::optional<Clock::time_point> there_since_{}; ///< no read lacked anything
-  milliseconds settle_;
-  unsigned writes_ = 0;
-  unsigned failures_ = 0; ///< in a row
-  bool has_waited_ = false;
 };
 
 } // namespace
@@ -267,13 +159,14 @@ SubjectReport publish_subject(Session& session, EndpointMemory& memory, const Do
     memory.set_has_referrers_api(true);
     return {.by_registry = true};
   }
-  const std::string name = fmt::format(
-      "index of referrers {}", quoted(full_name(repository, referrers_tag(subject->digest))));
+  const std::string name =
+      fmt::format("index of referrers {}", full_name(repository, referrers_tag(subject->digest)));
   with_context(
       [&] {
-        const auto turn =
-            memory.index_turns().take(session.endpoint().repository + subject->digest.hex(), op);
-        IndexUpdate(session, subject->digest, referrer_of(document), name, settling).run(op);
+        const std::string tag = referrers_tag(subject->digest);
+        const auto turn = memory.tag_turns().take(session.endpoint().repository + ":" + tag, op);
+        IndexMerge merge(subject->digest, referrer_of(document), name);
+        update_tag(session, tag, name, std::ref(merge), op, settling);
       },
       fmt::format("the registry holds {}, but it cannot be found from what it is about",
                   quoted(document.descriptor.digest.to_string())));

@@ -7,6 +7,7 @@
 #include "download.hpp"
 #include "manifests.hpp"
 #include "referrers.hpp"
+#include "tag_update.hpp"
 #include "tags.hpp"
 #include "upload.hpp"
 
@@ -140,6 +141,20 @@ SubjectReport Repository::put_manifest(const Document& document, std::string_vie
                                        const Operation& op) const {
   return registry::put_manifest(*impl_->home->session, *impl_->home->memory, document, tag, name_,
                                 op);
+}
+
+Document Repository::update_tag(std::string_view tag, const Merge& merge,
+                                const Operation& op) const {
+  const std::string name = full_name(name_, tag);
+  if (is_digest(tag)) {
+    throw Error(ErrorCode::invalid_input,
+                fmt::format("cannot update {}: what a digest names never changes", quoted(name)));
+  }
+  const Place& home = *impl_->home;
+  const auto turn = home.memory->tag_turns().take(fmt::format("{}:{}", home.repository(), tag), op);
+  return registry::update_tag(
+      *home.session, tag, name,
+      [&](const Document* current) { return Merged{.changed = merge(current)}; }, op);
 }
 
 std::vector<Referrer> Repository::referrers(const oci::Digest& subject,

@@ -154,6 +154,22 @@ public:
   SubjectReport put_manifest(const Document& document, std::string_view tag,
                              const Operation& op) const;
 
+  /// Changes what a tag names where others change it too, so that nobody's part is lost: reads,
+  /// merges, writes, and watches until what `merge` adds has stayed. `merge` gets what the tag
+  /// names, null for nothing, and returns what shall stand there instead, with all that it does not
+  /// know kept as it was; nothing once its part is in it. It is called as often as the tag is read,
+  /// on this thread, and may throw to give up. Returns the document that the tag names then.
+  ///
+  /// Registries know no "write if unchanged". Holds what one writer adds against any number of
+  /// others, in this process or elsewhere, that do as this does; not against one that needs longer
+  /// from reading to writing than the update is watched (half a second; four times as long as its
+  /// own windows where those are longer), nor against one that writes without reading. What is
+  /// there already costs one read, an update that nobody contests a write and half a second;
+  /// threads that update the same tag take turns. A `subject` in the document is not published, and
+  /// blobs that it names must be there. Throws Error{unavailable} when others never let it be.
+  using Merge = std::function<std::optional<Document>(const Document* current)>;
+  Document update_tag(std::string_view tag, const Merge& merge, const Operation& op) const;
+
   /// Everything that refers to `subject`, by the referrers API or the fallback tag; `artifact_type`
   /// empty: all.
   [[nodiscard]] std::vector<Referrer>
