@@ -157,15 +157,15 @@ std::size_t Transfer::upload_callback(char* into, std::size_t size, std::size_t 
              : CURL_READFUNC_ABORT;
 }
 
-/// libcurl rewinds a body when a reused connection turns out to be closed.
+/// libcurl rewinds a body when a reused connection turns out to be closed, before it connects anew:
+/// where the body must not be repeated, not even the head of the request goes out again.
 int Transfer::seek_callback(void* transfer, curl_off_t offset, int origin) noexcept {
   auto& self = *static_cast<Transfer*>(transfer);
   if (offset != 0 || origin != SEEK_SET) {
     return CURL_SEEKFUNC_CANTSEEK;
   }
-  self.upload_.rewind();
   self.held_.clear();
-  return CURL_SEEKFUNC_OK;
+  return self.guarded([&] { self.upload_.rewind(); }) ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
 bool Transfer::on_header(std::string_view line) {

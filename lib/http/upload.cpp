@@ -8,19 +8,18 @@
 
 namespace aipack::http {
 
-void Upload::rewind() noexcept {
-  lost_ = lost_ || (at_ > 0 && !request_.repeat_body);
+void Upload::rewind() {
+  if (at_ > 0 && !request_.repeat_body) {
+    throw Error(ErrorCode::unavailable,
+                "cannot send request body: the connection was lost, and the server may have a part "
+                "of it");
+  }
   source_.reset();
   at_ = 0;
   finished_ = false;
 }
 
 std::size_t Upload::read(std::span<std::byte> into) {
-  if (lost_) {
-    throw Error(ErrorCode::unavailable,
-                "cannot send request body: the connection was lost, and the server may have a part "
-                "of it");
-  }
   if (finished_) {
     return 0;
   }

@@ -17,8 +17,8 @@ public:
   /// Fills the front of `into`; 0 means the end. Throws Error{io} for a body that ends early,
   /// Error{internal} for one that does not end, and what the source throws.
   [[nodiscard]] std::size_t read(std::span<std::byte> into);
-  /// The next read starts over, or fails where the request must not be repeated.
-  void rewind() noexcept;
+  /// The next read starts over. Throws Error{unavailable} where the request must not be repeated.
+  void rewind();
 
   [[nodiscard]] std::uint64_t read_bytes() const noexcept { return at_; }
   [[nodiscard]] bool finished() const noexcept { return finished_; }
@@ -28,7 +28,6 @@ private:
   std::unique_ptr<io::ByteSource> source_{};
   std::uint64_t at_ = 0;
   bool finished_ = false;
-  bool lost_ = false;
 };
 
 } // namespace aipack::http

@@ -133,6 +133,8 @@ TEST_CASE("a lost answer to a chunk is found out by asking", "[registry][upload]
   check_arrived(server, bytes);
   CHECK(server.bytes_received() == bytes.size());
   CHECK(report.resent_bytes == 0);
+  // Nor did the head of a chunk go out again: the registry would have answered that.
+  CHECK(server.count("PATCH") == (bytes.size() + chunk - 1) / chunk);
 }
 
 TEST_CASE("the newest location is used where only that is good", "[registry][upload][resume]") {
