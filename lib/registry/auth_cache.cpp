@@ -1,6 +1,6 @@
 #include "auth_cache.hpp"
 
-#include "aipack/registry/error.hpp"
+#include "shared_failure.hpp"
 
 namespace aipack::registry {
 namespace {
@@ -12,27 +12,6 @@ TokenPtr make_token(TokenAnswer answer, Token::Clock::time_point asked_at) {
   token->renew_at = asked_at + std::chrono::duration_cast<Token::Clock::duration>(
                                    std::chrono::milliseconds(answer.lifetime) * 4 / 5);
   return token;
-}
-
-bool is_cancellation(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const Error& error) {
-    return error.code() == ErrorCode::cancelled;
-  } catch (...) {
-    return false;
-  }
-}
-
-/// Everybody gets a copy: callers add context to what they catch, each on its own thread.
-[[noreturn]] void rethrow_copy(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const RegistryError& error) {
-    throw RegistryError(error);
-  } catch (const Error& error) {
-    throw Error(error);
-  }
 }
 
 } // namespace

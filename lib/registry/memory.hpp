@@ -1,7 +1,9 @@
 #pragma once
 
 #include "aipack/oci/digest.hpp"
+#include "aipack/registry/registry.hpp"
 
+#include "joint_work.hpp"
 #include "turns.hpp"
 #include "upload.hpp"
 #include "upload_facts.hpp"
@@ -63,6 +65,8 @@ public:
 
   /// Whose turn it is to update a tag that others write too, "REPOSITORY:TAG"; not kept.
   [[nodiscard]] Turns& tag_turns() noexcept { return tag_turns_; }
+  /// Those who add to an index of referrers, by the same names; not kept.
+  [[nodiscard]] JointWork<Referrer>& index_updates() noexcept { return index_updates_; }
 
 private:
   template <class Value>
@@ -105,6 +109,7 @@ private:
   std::vector<Sighting> sightings_;
   bool changed_ = false;
   Turns tag_turns_;
+  JointWork<Referrer> index_updates_;
 };
 
 /// The memory of an endpoint as one repository sees it.

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <list>
 #include <set>
 
 #include <fmt/format.h>
@@ -120,18 +121,22 @@ Document make_document(const ReferrersIndex& index) {
   return {.descriptor = std::move(descriptor), .bytes = std::move(bytes)};
 }
 
-/// Adds an entry to an index of referrers. Entries of others that were seen there, and lost again
-/// to somebody's race, are put back.
+/// Adds entries to an index of referrers. Those of others that were seen there, and lost again to
+/// somebody's race, are put back.
 class IndexMerge {
 public:
-  IndexMerge(const oci::Digest& subject, Referrer entry, const std::string& name)
-      : subject_(subject), entry_(std::move(entry)), name_(name) {}
+  IndexMerge(const oci::Digest& subject, const std::list<Referrer>& entries,
+             const std::string& name)
+      : subject_(subject), entries_(entries), name_(name) {}
 
   Merged operator()(const Document* current) {
     ReferrersIndex index =
         current != nullptr ? read_index(*current, subject_, name_) : ReferrersIndex{};
     seen_.add_all(index);
-    const bool lacks_ours = index.add(entry_);
+    bool lacks_ours = false;
+    for (const Referrer& entry : entries_) {
+      lacks_ours |= index.add(entry);
+    }
     const bool lacks_others = index.add_all(seen_);
     if (!lacks_ours && !lacks_others) {
       return {};
@@ -141,7 +146,7 @@ public:
 
 private:
   const oci::Digest& subject_;
-  const Referrer entry_;
+  const std::list<Referrer>& entries_;
   const std::string& name_; ///< of the index, for messages
   ReferrersIndex seen_{};
 };
@@ -163,10 +168,17 @@ SubjectReport publish_subject(Session& session, EndpointMemory& memory, const Do
       fmt::format("index of referrers {}", full_name(repository, referrers_tag(subject->digest)));
   with_context(
       [&] {
+        // One read, merge, write and watch for all that this process has to add by then.
         const std::string tag = referrers_tag(subject->digest);
-        const auto turn = memory.tag_turns().take(session.endpoint().repository + ":" + tag, op);
-        IndexMerge merge(subject->digest, referrer_of(document), name);
-        update_tag(session, tag, name, std::ref(merge), op, settling);
+        const std::string key = session.endpoint().repository + ":" + tag;
+        memory.index_updates().run(
+            key, referrer_of(document),
+            [&](const std::list<Referrer>& entries, const Operation& inner) {
+              const auto turn = memory.tag_turns().take(key, inner);
+              IndexMerge merge(subject->digest, entries, name);
+              update_tag(session, tag, name, std::ref(merge), inner, settling);
+            },
+            op);
       },
       fmt::format("the registry holds {}, but it cannot be found from what it is about",
                   quoted(document.descriptor.digest.to_string())));

@@ -26,6 +26,8 @@ struct Attached {
   unsigned depth = 0; ///< 0: to the image, 1: to what is attached to that
 };
 
+constexpr unsigned attachments_at_once = 64;
+
 bool is_missing_or_strange(const Error& error) {
   return error.code() == ErrorCode::not_found || error.code() == ErrorCode::unsupported;
 }
@@ -322,14 +324,15 @@ private:
     }
   }
 
-  /// After what they are about; side by side, since a listing that has to be rewritten for each of
-  /// them takes its time.
+  /// After what they are about, all side by side: where the registry knows no referrers, those of
+  /// one subject that come together are one update of its listing, which takes its time whatever
+  /// their number. They wait more than they work; how many requests run is the target's business.
   void send_attachments() {
     for (unsigned depth = 0; depth < max_attachment_depth; ++depth) {
       std::vector<Attached> wave;
       std::ranges::copy_if(attached_, std::back_inserter(wave),
                            [&](const Attached& item) { return item.depth == depth; });
-      for_each(wave, concurrency_, op_,
+      for_each(wave, attachments_at_once, op_,
                [&](const Attached& item, const Operation& inner) { send_attachment(item, inner); });
     }
     report_.referrers = attached_.size();

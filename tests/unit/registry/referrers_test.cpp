@@ -218,19 +218,74 @@ TEST_CASE("writers that know nothing of each other lose no entry", "[registry][r
   CHECK(found.size() == writers);
 }
 
-TEST_CASE("threads of one process take turns", "[registry][referrers]") {
-  constexpr int writers = 4;
+namespace {
+
+/// All of them at once, as threads of one process.
+void publish_all(const registry::Repository& repository, const std::vector<Document>& documents) {
+  std::vector<std::jthread> threads;
+  for (const Document& made : documents) {
+    threads.emplace_back([&] { repository.put_manifest(made, "", {}); });
+  }
+}
+
+} // namespace
+
+TEST_CASE("threads of one process join in a few updates", "[registry][referrers]") {
+  constexpr int writers = 40;
+  Fixture f(without_api());
+  std::vector<Document> documents;
+  for (int i = 0; i < writers; ++i) {
+    documents.push_back(about(f.subject.descriptor, "application/x", i));
+  }
+  publish_all(f.open(), documents);
+  CHECK(f.open().referrers(f.subject.descriptor.digest, "", {}).size() == writers);
+  // The first writes for itself, those who came meanwhile are the next; half a second is long.
+  CHECK(f.server.count("PUT", f.tag()) <= 6);
+}
+
+TEST_CASE("crowds of several processes lose no entry, and join all the same",
+          "[registry][referrers]") {
+  constexpr int processes = 4;
+  constexpr int writers = 16;
   Fixture f(without_api());
   {
-    std::vector<std::jthread> threads;
-    for (int i = 0; i < writers; ++i) {
-      threads.emplace_back([&, i] {
-        f.open().put_manifest(about(f.subject.descriptor, "application/x", i), "", {});
+    std::vector<std::jthread> crowds;
+    for (int process = 0; process < processes; ++process) {
+      crowds.emplace_back([&, process] {
+        Registry own(options()); // no memory and no lock in common
+        std::vector<Document> documents;
+        for (int i = 0; i < writers; ++i) {
+          documents.push_back(about(f.subject.descriptor, "application/x", process * writers + i));
+        }
+        publish_all(own.open(reference(f.server.host()), Access::push), documents);
       });
     }
   }
-  CHECK(f.open().referrers(f.subject.descriptor.digest, "", {}).size() == writers);
-  CHECK(f.server.count("PUT", f.tag()) == writers);
+  const auto found = f.open().referrers(f.subject.descriptor.digest, "application/x", {});
+  CHECK(digests_of(found).size() == processes * writers);
+  CHECK(found.size() == processes * writers);
+  CHECK(f.server.count("PUT", f.tag()) < processes * writers);
+}
+
+TEST_CASE("who asks to stop while his entry waits for others leaves at once",
+          "[registry][referrers]") {
+  Fixture f(without_api());
+  std::stop_source stop;
+  f.server.set_faults([&](const test::RegistryRequest& request) {
+    if (request.method == "PUT" && request.reference == f.tag()) {
+      stop.request_stop();
+    }
+    return RegistryFault{};
+  });
+  const auto error = failure_of([&] {
+    f.open().put_manifest(about(f.subject.descriptor, "application/x"), "",
+                          {.stop = stop.get_token()});
+  });
+  CHECK(error.code() == ErrorCode::cancelled);
+  // The next takes the line: nothing of him is left in it.
+  f.open().put_manifest(about(f.subject.descriptor, "application/x", 2), "", {});
+  CHECK(digests_of(f.open().referrers(f.subject.descriptor.digest, "", {}))
+            .contains(about(f.subject.descriptor, "application/x", 2).descriptor.digest));
 }
 
 TEST_CASE("a hostile listing of referrers is refused", "[registry][referrers]") {
