@@ -110,6 +110,7 @@ struct Registry::Impl {
   RegistryOptions options;
   std::shared_ptr<std::atomic<std::uint64_t>> requests =
       std::make_shared<std::atomic<std::uint64_t>>(0);
+  std::shared_ptr<std::atomic<unsigned>> uploads = std::make_shared<std::atomic<unsigned>>(0U);
   std::shared_ptr<WarningLog> warnings;
   std::mutex mutex; ///< of the maps
   std::map<std::tuple<std::string, bool, std::vector<std::string>, std::string, std::string,
@@ -129,6 +130,7 @@ Repository Registry::open(const oci::Reference& name, Access access,
   auto made = std::make_shared<Repository::Impl>();
   made->patience = impl_->options.patience;
   made->state_dir = impl_->options.state_dir;
+  made->uploads = impl_->uploads;
   made->mount_source = [settings, host = name.registry()](const std::string& source) {
     return settings.endpoint(oci::Reference::parse(host + "/" + source)).repository;
   };

@@ -1,5 +1,6 @@
 #include "repository.hpp"
 
+#include "aipack/core/for_each.hpp"
 #include "aipack/core/suggest.hpp"
 #include "aipack/core/text.hpp"
 
@@ -37,11 +38,31 @@ bool is_digest(std::string_view tag_or_digest) {
                           quoted(tag_or_digest)));
 }
 
-UploadPlace Repository::Impl::upload_place(RepositoryMemory& memory) const {
+namespace {
+
+/// One of the uploads that run.
+class Running {
+public:
+  explicit Running(std::atomic<unsigned>& count) noexcept : count_(count), now_(++count) {}
+  ~Running() { --count_; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+  [[nodiscard]] unsigned now() const noexcept { return now_; } ///< with this one, at its start
+
+private:
+  std::atomic<unsigned>& count_;
+  const unsigned now_;
+};
+
+} // namespace
+
+UploadPlace Repository::Impl::upload_place(RepositoryMemory& memory, unsigned uploads_now) const {
   return {.session = *home->session,
           .memory = memory,
           .journal_dir = state_dir.empty() ? std::filesystem::path{} : state_dir / "uploads",
-          .patience = patience};
+          .patience = patience,
+          // One core sends, a second one reads and hashes: as long as there are so many.
+          .reading = 2 * uploads_now <= default_concurrency() ? Reading::ahead : Reading::in_place};
 }
 
 Repository::Repository(oci::Reference name, std::shared_ptr<Impl> impl)
@@ -126,7 +147,8 @@ UploadReport Repository::upload(const blob::BlobSource& blob,
   sources.reserve(mount_sources.size());
   std::ranges::transform(mount_sources, std::back_inserter(sources), impl_->mount_source);
   RepositoryMemory memory(*impl_->home->memory, impl_->home->repository());
-  return upload_blob(impl_->upload_place(memory), blob, sources, op);
+  const Running running(*impl_->uploads);
+  return upload_blob(impl_->upload_place(memory, running.now()), blob, sources, op);
 }
 
 std::shared_ptr<const blob::DerivedBlob> Repository::upload_hashing(std::string_view media_type,
@@ -134,7 +156,8 @@ std::shared_ptr<const blob::DerivedBlob> Repository::upload_hashing(std::string_
                                                                     UploadReport& report,
                                                                     const Operation& op) const {
   RepositoryMemory memory(*impl_->home->memory, impl_->home->repository());
-  return upload_recipe(impl_->upload_place(memory), media_type, recipe, report, op);
+  const Running running(*impl_->uploads);
+  return upload_recipe(impl_->upload_place(memory, running.now()), media_type, recipe, report, op);
 }
 
 SubjectReport Repository::put_manifest(const Document& document, std::string_view tag,

@@ -34,7 +34,9 @@ struct Repository::Impl {
   std::filesystem::path state_dir{};
   std::function<std::string(const std::string&)> mount_source{}; ///< as the endpoint calls it
 
-  [[nodiscard]] UploadPlace upload_place(RepositoryMemory& memory) const;
+  std::shared_ptr<std::atomic<unsigned>> uploads{}; ///< that run now, of the whole Registry
+
+  [[nodiscard]] UploadPlace upload_place(RepositoryMemory& memory, unsigned uploads_now) const;
 };
 
 /// "r.example/team/model:1", "r.example/team/model@sha256:…"

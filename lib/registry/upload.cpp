@@ -90,7 +90,7 @@ UploadReport upload_blob(const UploadPlace& place, const blob::BlobSource& blob,
     place.memory.saw_blob(descriptor.digest);
     return report;
   }
-  UploadContent content(blob);
+  UploadContent content(blob, place.reading);
   UploadRun run(place, content, key, verb_for(descriptor.digest), report, op);
   for (const std::string& source : mount_candidates(place, mount_sources, descriptor.digest)) {
     if (mount(place, source, descriptor.digest, run, op)) {
@@ -120,7 +120,7 @@ std::shared_ptr<const blob::DerivedBlob> upload_recipe(const UploadPlace& place,
     report = upload_blob(place, *blob, {}, op);
     return blob;
   }
-  UploadContent content(recipe);
+  UploadContent content(recipe, place.reading);
   UploadRun run(place, content, key_of(place, recipe_key(recipe), recipe.size()),
                 fmt::format("push a layer of {}", human_bytes(recipe.size())), report, op);
   run.run();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "session.hpp"
+#include "upload_content.hpp"
 #include "upload_facts.hpp"
 
 #include <filesystem>
@@ -33,6 +34,7 @@ struct UploadPlace {
   UploadMemory& memory;
   std::filesystem::path journal_dir{}; ///< of open uploads; empty: nothing is kept
   Patience patience{};
+  Reading reading = Reading::ahead;
 };
 
 /// Repository::upload().

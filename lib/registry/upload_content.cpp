@@ -131,10 +131,31 @@ private:
   std::uint64_t end_;
 };
 
-UploadContent::UploadContent(const blob::BlobSource& blob)
-    : blob_(&blob), size_(blob.descriptor().size_bytes), digest_(blob.descriptor().digest) {}
+/// Hashes what it reads while that is in the cache of this core.
+class UploadContent::Hashing final : public io::ByteSource {
+public:
+  Hashing(UploadContent& content, std::unique_ptr<io::ByteSource> source, std::uint64_t at)
+      : content_(content), source_(std::move(source)), at_(at) {}
 
-UploadContent::UploadContent(const blob::Recipe& recipe) : recipe_(&recipe), size_(recipe.size()) {}
+  std::size_t read(std::span<std::byte> into) override {
+    const std::size_t count = source_->read(into);
+    content_.hash(at_, into.first(count));
+    at_ += count;
+    return count;
+  }
+
+private:
+  UploadContent& content_;
+  std::unique_ptr<io::ByteSource> source_;
+  std::uint64_t at_;
+};
+
+UploadContent::UploadContent(const blob::BlobSource& blob, Reading reading)
+    : blob_(&blob), reading_(reading), size_(blob.descriptor().size_bytes),
+      digest_(blob.descriptor().digest) {}
+
+UploadContent::UploadContent(const blob::Recipe& recipe, Reading reading)
+    : recipe_(&recipe), reading_(reading), size_(recipe.size()) {}
 
 UploadContent::~UploadContent() {
   stream_.reset(); // its thread hashes into members that would be gone
@@ -153,6 +174,9 @@ std::unique_ptr<io::ByteSource> UploadContent::open(std::uint64_t begin, std::ui
 std::unique_ptr<io::ByteSource> UploadContent::open_stream(std::uint64_t begin) {
   if (recipe_ != nullptr) {
     assert(digest_ || hashed_ >= begin);
+    if (reading_ == Reading::in_place) {
+      return std::make_unique<Hashing>(*this, recipe_->open(begin), begin);
+    }
     return std::make_unique<ReadAhead>(
         recipe_->open(begin), [this, at = begin](std::span<const std::byte> bytes) mutable {
           hash(at, bytes);
@@ -162,8 +186,8 @@ std::unique_ptr<io::ByteSource> UploadContent::open_stream(std::uint64_t begin) 
   auto source = blob_->open(begin);
   // A recipe's file goes straight into the sender's buffer. Others hash or fetch while they are
   // read.
-  const bool is_direct =
-      size_ < whole_below_bytes || dynamic_cast<const blob::DerivedBlob*>(blob_) != nullptr;
+  const bool is_direct = reading_ == Reading::in_place || size_ < whole_below_bytes ||
+                         dynamic_cast<const blob::DerivedBlob*>(blob_) != nullptr;
   return is_direct ? std::move(source) : std::make_unique<ReadAhead>(std::move(source));
 }
 

@@ -51,15 +51,21 @@ private:
   std::jthread thread_; ///< last: everything else is there before it starts, and after it ended
 };
 
+/// Who reads a file and hashes it.
+enum class Reading {
+  ahead,   ///< a thread of its own, where a core is idle: it takes the time of the slower of both
+  in_place ///< whoever sends, into the very memory that it sends from: the least work in all
+};
+
 /// The bytes of one upload, piece by piece. Pieces that follow each other come from one stream, so
-/// that the next is read (and hashed) while the registry thinks about the last. Not thread-safe:
-/// one piece at a time.
+/// that the next may be read (and hashed) while the registry thinks about the last. Not
+/// thread-safe: one piece at a time.
 class UploadContent {
 public:
   /// Of a known digest; `blob` must outlive it.
-  explicit UploadContent(const blob::BlobSource& blob);
+  explicit UploadContent(const blob::BlobSource& blob, Reading reading = Reading::ahead);
   /// Hashed while it is read for the first time; `recipe` must outlive it.
-  explicit UploadContent(const blob::Recipe& recipe);
+  explicit UploadContent(const blob::Recipe& recipe, Reading reading = Reading::ahead);
   ~UploadContent();
   UploadContent(const UploadContent&) = delete;
   UploadContent& operator=(const UploadContent&) = delete;
@@ -77,12 +83,14 @@ public:
 
 private:
   class Piece;
+  class Hashing;
   std::size_t read(std::uint64_t at, std::span<std::byte> into);
   [[nodiscard]] std::unique_ptr<io::ByteSource> open_stream(std::uint64_t begin);
   void hash(std::uint64_t at, std::span<const std::byte> bytes);
 
   const blob::BlobSource* blob_ = nullptr;
   const blob::Recipe* recipe_ = nullptr; ///< null: the digest was known
+  const Reading reading_;
   std::uint64_t size_;
   std::optional<oci::Digest> digest_{};
   codec::Sha256 hash_{};

@@ -95,8 +95,9 @@ TEST_CASE("a recipe is hashed while its pieces are read, whatever their order an
   AIPACK_TEST_RANDOM(random);
   const Weights weights(testing::random_bytes(random, 5'000'000));
   const Operation op;
+  const Reading reading = GENERATE(Reading::ahead, Reading::in_place);
   for (int round = 0; round < 20; ++round) {
-    UploadContent content(weights.recipe);
+    UploadContent content(weights.recipe, reading);
     CHECK_FALSE(content.digest_known());
     std::uint64_t at = 0;
     while (at < content.size_bytes()) {
@@ -122,7 +123,7 @@ TEST_CASE("the prefix that a registry has is hashed without being sent", "[regis
   const Weights weights(testing::random_bytes(random, 3'000'000));
   const Operation op;
   const std::uint64_t begin = random.between(1, weights.recipe.size());
-  UploadContent content(weights.recipe);
+  UploadContent content(weights.recipe, GENERATE(Reading::ahead, Reading::in_place));
   content.hash_up_to(begin, op);
   const auto rest = content.open(begin, content.size_bytes());
   CHECK((take(*rest) == weights.bytes.substr(static_cast<std::size_t>(begin))));
@@ -133,7 +134,7 @@ TEST_CASE("a file that changed while it was sent is an error at the last byte",
           "[registry][upload]") {
   AIPACK_TEST_RANDOM(random);
   const Weights weights(testing::random_bytes(random, 6'000'000));
-  UploadContent content(weights.recipe);
+  UploadContent content(weights.recipe, GENERATE(Reading::ahead, Reading::in_place));
   const auto piece = content.open(0, content.size_bytes());
   std::vector<std::byte> buffer(1000);
   REQUIRE(piece->read(buffer) > 0);
@@ -153,7 +154,7 @@ TEST_CASE("pieces of a stored blob come from one verified stream", "[registry][u
   std::string damaged = bytes;
   damaged.back() = static_cast<char>(damaged.back() ^ 1);
   testing::write_file(store.path_of(stored->descriptor().digest), damaged);
-  UploadContent content(*stored);
+  UploadContent content(*stored, GENERATE(Reading::ahead, Reading::in_place));
   CHECK(content.digest_known());
   CHECK((take(*content.open(0, 1'000'000)) == bytes.substr(0, 1'000'000)));
   CHECK((take(*content.open(1'000'000, 2'000'000)) == bytes.substr(1'000'000, 1'000'000)));
