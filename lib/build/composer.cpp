@@ -159,9 +159,9 @@ Root compose_root(Context& context, const Plan& plan, const ImagePlan& image,
 PlatformReport report_of(const ImagePlan& image, const rootfs::Composition& composition) {
   PlatformReport report{.platform = image.platform,
                         .runtime = image.runtime.name + " " + image.runtime.version};
-  for (const auto& name : composition.packages) {
+  for (const auto& kept : composition.packages) {
     const auto choice = std::ranges::find(
-        image.choices, name, [](const solve::Choice& item) { return item.package.name; });
+        image.choices, kept.name, [](const solve::Choice& item) { return item.package.name; });
     if (choice != image.choices.end()) {
       report.packages.push_back(*choice);
     }

@@ -23,8 +23,10 @@ struct Pair {
 
 // copyright-format 1.0, "Short name", where it differs from SPDX's, and names that its users made
 // for the same texts.
-constexpr std::array<Pair, 33> names{{
+constexpr std::array<Pair, 39> names{{
     {"apache", "Apache-2.0"},
+    {"apache-2-llvm-exceptions", "Apache-2.0 WITH LLVM-exception"},
+    {"apache-2.0-with-llvm-exceptions", "Apache-2.0 WITH LLVM-exception"},
     {"artistic", "Artistic-1.0-Perl"},
     {"artistic-1", "Artistic-1.0-Perl"},
     {"boost", "BSL-1.0"},
@@ -32,6 +34,9 @@ constexpr std::array<Pair, 33> names{{
     {"bsd-2-clauses", "BSD-2-Clause"},
     {"bsd-3-clauses", "BSD-3-Clause"},
     {"bsd-4-clauses", "BSD-4-Clause"},
+    {"bsd-2", "BSD-2-Clause"},
+    {"bsd-3", "BSD-3-Clause"},
+    {"bsd-4", "BSD-4-Clause"},
     {"bsd2", "BSD-2-Clause"},
     {"bsd3", "BSD-3-Clause"},
     {"cc0", "CC0-1.0"},
@@ -50,6 +55,7 @@ constexpr std::array<Pair, 33> names{{
     {"psf", "PSF-2.0"},
     {"psf-2", "PSF-2.0"},
     {"python", "Python-2.0"},
+    {"sil-1.1", "OFL-1.1"},
     {"sleepycat", "Sleepycat"},
     {"unicode-dfs", "Unicode-DFS-2016"},
     {"vim", "Vim"},

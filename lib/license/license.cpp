@@ -82,6 +82,17 @@ std::string license_ref(std::string_view prefix, std::string_view name, std::str
   return ref == "LicenseRef" ? ref + "-unnamed" : ref;
 }
 
+std::vector<std::string> references_of(std::string_view expression) {
+  std::vector<std::string> references;
+  if (const auto parsed = parse(expression)) {
+    add_references(*parsed, references);
+  }
+  std::ranges::sort(references);
+  const auto repeated = std::ranges::unique(references);
+  references.erase(repeated.begin(), repeated.end());
+  return references;
+}
+
 License from_words(std::string_view words) {
   const auto text = trim(words);
   const auto plain = without_commas(text);
@@ -95,11 +106,8 @@ License from_words(std::string_view words) {
   }
   if (const auto parsed = parse(text)) {
     License license{.expression = to_string(*parsed)};
-    std::vector<std::string> references;
-    add_references(*parsed, references);
-    for (auto& reference : references) {
-      auto only = fmt::format("{} is all that is stated.", reference);
-      license.texts.try_emplace(std::move(reference), std::move(only));
+    for (const auto& reference : references_of(license.expression)) {
+      license.texts.emplace(reference, fmt::format("{} is all that is stated.", reference));
     }
     return license;
   }

@@ -40,7 +40,7 @@ struct Wording {
 
 // The first sentence of the grant, or words that stand in one licence only. Texts: SPDX licence
 // list, "matching guidelines" 3 to 5 (case, white space and punctuation do not matter).
-constexpr std::array<Wording, 10> wordings{{
+constexpr std::array<Wording, 11> wordings{{
     {"permission is hereby granted free of charge to any person obtaining a copy of this software "
      "and associated documentation files",
      "MIT"},
@@ -53,6 +53,8 @@ constexpr std::array<Wording, 10> wordings{{
     {"permission to use copy modify and distribute this software for any purpose with or without "
      "fee is hereby granted",
      "ISC"},
+    {"additional permissions described in the gcc runtime library exception version 3.1",
+     "GPL-3.0-or-later WITH GCC-exception-3.1"},
     {"boost software license - version 1.0", "BSL-1.0"},
     {"licensed under the apache license version 2.0", "Apache-2.0"},
     {"this source code form is subject to the terms of the mozilla public license v. 2.0",
@@ -88,10 +90,29 @@ void find_wordings(const std::string& text, std::map<std::size_t, std::string>& 
   }
 }
 
+/// "Version 3" of a grant whose reference names no version ("/usr/share/common-licenses/GPL"); the
+/// last one counts. Empty: it names none.
+std::string stated_version(std::string_view grant) {
+  constexpr std::string_view word = "version ";
+  std::string version;
+  for (auto at = grant.find(word); at != std::string_view::npos; at = grant.find(word, at + 1)) {
+    auto number = grant.substr(at + word.size());
+    number = number.substr(0, number.find_first_not_of("0123456789."));
+    while (number.ends_with('.')) {
+      number.remove_suffix(1);
+    }
+    if (!number.empty()) {
+      version = number;
+    }
+  }
+  return version;
+}
+
 /// References to Debian's common licences. "Or any later version" stands before the reference, not
 /// further back than the reference before it.
 void find_references(const std::string& text, std::map<std::size_t, std::string>& found) {
   constexpr std::string_view folder = "/usr/share/common-licenses/";
+  constexpr std::size_t one_grant_bytes = 200;
   std::size_t before = 0;
   for (auto at = text.find(folder); at != std::string::npos; at = text.find(folder, at + 1)) {
     const auto begin = at + folder.size();
@@ -101,14 +122,21 @@ void find_references(const std::string& text, std::map<std::size_t, std::string>
     }
     const auto grant = std::string_view(text).substr(before, at - before);
     const bool or_later = contains(grant, "any later version");
-    auto spdx = spdx_of_debian_name(std::string(name) + (or_later ? "+" : ""));
+    const bool has_version = name.find_first_of("0123456789") != std::string_view::npos;
+    const auto version = has_version ? std::string() : stated_version(grant);
+    const auto whole = std::string(name) + (version.empty() ? "" : "-" + version);
+    auto spdx = spdx_of_debian_name(whole + (or_later ? "+" : ""));
     if (spdx.empty()) {
       spdx = spdx_of_debian_name(name);
     }
     if (!spdx.empty()) {
       found[at] = std::move(spdx);
     }
-    before = at;
+    // "… in GPL, version 3 of it in GPL-3" is one grant.
+    const auto next = text.find(folder, at + 1);
+    if (next != std::string::npos && next - at > one_grant_bytes) {
+      before = at;
+    }
   }
 }
 

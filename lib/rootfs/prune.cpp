@@ -5,6 +5,7 @@
 
 #include "documentation.hpp"
 #include "package_database.hpp"
+#include "package_facts.hpp"
 
 #include <algorithm>
 #include <array>
@@ -104,7 +105,7 @@ Composition prune(Root& root) {
   check_owners(root);
   Composition result;
   const std::set<std::string> packages = packages_with_kept_files(root);
-  result.packages.assign(packages.begin(), packages.end());
+  result.packages = facts_of_packages(root, packages);
   result.dropped = std::move(root.dropped);
   for (const auto& [path, entry] : root.tree.entries()) {
     if (entry.reason) {

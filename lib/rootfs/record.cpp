@@ -20,7 +20,12 @@ using nlohmann::json;
 //     indexes; from: index into kept, -1 without,
 //                                                                   // or a path that is not kept
 //     "dropped": [[package, reason, [[what, size_bytes], …]], …]    // package, reason: indexes
-//     "scripts": [[package, script, digest, kind, effect], …] }     // texts
+//     "scripts": [[package, script, digest, kind, effect], …],      // texts
+//     "packages": [{"name": …, "version": …, …}, …],                // texts; fields that are empty
+//                                                                   // are left out
+//     "licenses": {"LicenseRef-…": text, …} }                       // of all packages
+//
+// Records of aipack before 0.2 have no "packages" and no "licenses".
 constexpr int version = 1;
 constexpr int max_depth = 6;
 
@@ -88,6 +93,44 @@ json dropped_json(const std::vector<Dropped>& dropped, Strings& strings) {
   return list;
 }
 
+json packages_json(const std::vector<KeptPackage>& packages) {
+  json list = json::array();
+  for (const KeptPackage& package : packages) {
+    json item = json::object();
+    const auto put = [&](const char* key, const std::string& value) {
+      if (!value.empty()) {
+        item[key] = value;
+      }
+    };
+    put("name", package.name);
+    put("version", package.version);
+    put("architecture", package.architecture);
+    put("source", package.source);
+    put("source_version", package.source_version);
+    put("suite", package.suite);
+    put("maintainer", package.maintainer);
+    put("homepage", package.homepage);
+    put("digest", package.digest ? package.digest->to_string() : std::string());
+    put("license", package.license.expression);
+    if (package.size_bytes != 0) {
+      item["size_bytes"] = package.size_bytes;
+    }
+    list.push_back(std::move(item));
+  }
+  return list;
+}
+
+/// A LicenseRef stands for one text, in whatever package it is.
+json licenses_json(const std::vector<KeptPackage>& packages) {
+  json texts = json::object();
+  for (const KeptPackage& package : packages) {
+    for (const auto& [reference, text] : package.license.texts) {
+      texts[reference] = text;
+    }
+  }
+  return texts;
+}
+
 class Reader {
 public:
   Reader(std::string_view text, std::string_view name) : name_(name) {
@@ -117,6 +160,9 @@ public:
       read_kept(record);
       read_dropped(record);
       read_scripts(record);
+      if (document_.contains("packages")) {
+        read_packages(record);
+      }
       return record;
     } catch (const json::exception&) {
       fail("a field is missing or of another type");
@@ -193,6 +239,51 @@ private:
     }
   }
 
+  void read_packages(Record& record) const {
+    const json& licenses = document_.at("licenses");
+    auto& packages = record.packages.emplace();
+    for (const json& item : document_.at("packages")) {
+      KeptPackage package{.name = item.at("name").get<std::string>(),
+                          .version = item.at("version").get<std::string>(),
+                          .architecture = item.at("architecture").get<std::string>(),
+                          .source = item.value("source", ""),
+                          .source_version = item.value("source_version", ""),
+                          .suite = item.value("suite", ""),
+                          .maintainer = item.value("maintainer", ""),
+                          .homepage = item.value("homepage", "")};
+      if (item.contains("digest")) {
+        package.digest = oci::Digest::try_parse(item.at("digest").get_ref<const std::string&>());
+        if (!package.digest) {
+          fail("a digest that is none");
+        }
+      }
+      if (item.contains("size_bytes")) {
+        package.size_bytes = item.at("size_bytes").get<std::uint64_t>();
+      }
+      package.license = read_license(item.value("license", ""), licenses);
+      if (!packages.empty() && !(packages.back().name < package.name)) {
+        fail("packages that are not sorted");
+      }
+      packages.push_back(std::move(package));
+    }
+  }
+  [[nodiscard]] license::License read_license(const std::string& expression,
+                                              const json& licenses) const {
+    license::License license;
+    if (expression == license::no_assertion) {
+      return license;
+    }
+    const auto parsed = license::try_parse_expression(expression);
+    if (!parsed) {
+      fail("a licence that is no SPDX expression");
+    }
+    license.expression = *parsed;
+    for (const auto& reference : license::references_of(*parsed)) {
+      license.texts.emplace(reference, licenses.at(reference).get<std::string>());
+    }
+    return license;
+  }
+
   std::string name_;
   json document_;
   std::vector<std::string> strings_;
@@ -211,6 +302,8 @@ std::string write_record(const Composition& composition) {
     document["scripts"].push_back(
         {verdict.package, verdict.script, verdict.digest, kind_name(verdict.kind), verdict.effect});
   }
+  document["packages"] = packages_json(composition.packages);
+  document["licenses"] = licenses_json(composition.packages);
   document["strings"] = strings.texts();
   // Names are bytes, JSON is UTF-8: what is not becomes U+FFFD instead of an exception.
   return document.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";

@@ -12,6 +12,6 @@ namespace aipack {
 /// Counts changes in the bytes that aipack composes from the same inputs (tar headers, JSON order,
 /// codec settings). Part of every cache key: two builds with the same number and the same lock give
 /// the same digests.
-inline constexpr int layout_version = 1;
+inline constexpr int layout_version = 2;
 
 } // namespace aipack

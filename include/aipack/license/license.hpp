@@ -7,11 +7,14 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace aipack::license {
 
 /// "Nothing is stated", as SPDX 2.3 (section 8.5 and others) writes it.
 inline constexpr std::string_view no_assertion = "NOASSERTION";
+/// Of the SPDX licence list whose identifiers are known.
+inline constexpr std::string_view list_version = "3.29";
 /// Longest statement that is read as an expression.
 inline constexpr std::size_t max_expression_bytes = std::size_t{16} << 10;
 /// Brackets in one another, at most.
@@ -40,6 +43,9 @@ spdx_exception(std::string_view name) noexcept;
 /// in whatever documents it meets itself.
 [[nodiscard]] AIPACK_API std::string license_ref(std::string_view prefix, std::string_view name,
                                                  std::string_view text = {});
+
+/// Every LicenseRef of an expression, sorted, each once; nothing for what is no expression.
+[[nodiscard]] AIPACK_API std::vector<std::string> references_of(std::string_view expression);
 
 /// Texts beyond this are left where they are, and pointed at.
 inline constexpr std::size_t max_text_bytes = std::size_t{16} << 10;

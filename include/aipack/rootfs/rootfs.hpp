@@ -4,9 +4,12 @@
 #include "aipack/deb/archive.hpp"
 #include "aipack/deb/package_file.hpp"
 #include "aipack/fs/file_tree.hpp"
+#include "aipack/license/license.hpp"
+#include "aipack/oci/digest.hpp"
 #include "aipack/oci/platform.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -63,13 +66,30 @@ struct Dropped {
   bool operator==(const Dropped&) const = default;
 };
 
+/// A package of which files are in the root: what its index, its control file and its copyright
+/// file say.
+struct KeptPackage {
+  std::string name;
+  std::string version;
+  std::string architecture;            ///< "amd64", "all"
+  std::string source{};                ///< name of the source package
+  std::string source_version{};        ///< its version
+  std::string suite{};                 ///< "trixie-security"; empty: unknown
+  std::string maintainer{};            ///< "Name <address>"
+  std::string homepage{};              ///< URL, may be empty
+  std::optional<oci::Digest> digest{}; ///< of the .deb; empty: unknown
+  std::uint64_t size_bytes = 0;        ///< of the .deb; 0: unknown
+  license::License license{};
+  bool operator==(const KeptPackage&) const = default;
+};
+
 /// The composed root: every entry of `tree` has a Reason; `dropped` has every other file of every
 /// package.
 struct Composition {
   fs::FileTree tree;
   std::vector<Dropped> dropped; ///< sorted by path
   std::vector<ScriptVerdict> scripts;
-  std::vector<std::string> packages; ///< names that still have a file in the tree, sorted
+  std::vector<KeptPackage> packages; ///< those that have a file in the tree, sorted by name
   std::vector<std::string>
       notes; ///< surprises worth telling: differing directory modes, setuid bits that were cleared
 };
@@ -82,6 +102,10 @@ struct Composition {
 /// Error{corrupt} for two packages that claim one path with different content, or a foreign machine
 /// type.
 [[nodiscard]] AIPACK_API Composition compose(const Request& request, const Operation& op);
+
+/// What the control file of an installed package says, from `Package` to `Homepage`; the digest and
+/// the suite stand in indexes only. Throws Error{corrupt} without name, version or architecture.
+[[nodiscard]] AIPACK_API KeptPackage read_package(const deb::Paragraph& control);
 
 /// The chain of reasons from the entrypoint (or a rule) to `path`, one line each, outermost first.
 /// Throws Error{not_found}.
@@ -107,6 +131,8 @@ struct Record {
   std::vector<Entry> kept;
   std::vector<Dropped> dropped;
   std::vector<ScriptVerdict> scripts;
+  /// Empty: written by an aipack that did not record them.
+  std::optional<std::vector<KeptPackage>> packages{};
 };
 /// Throws FormatError{corrupt}.
 [[nodiscard]] AIPACK_API Record read_record(std::string_view json, std::string_view name);

@@ -8,6 +8,7 @@
 #include "aipack/oci/descriptor.hpp"
 #include "aipack/oci/digest.hpp"
 #include "aipack/oci/platform.hpp"
+#include "aipack/rootfs/rootfs.hpp"
 
 #include <cstdint>
 #include <map>
@@ -21,20 +22,7 @@ namespace aipack::sbom {
 using License = license::License;
 
 /// A Debian binary package of which files are in the image.
-struct Package {
-  std::string name;
-  std::string version;
-  std::string architecture; ///< "amd64", "all"
-  std::string source{};     ///< name of the source package
-  std::string source_version{};
-  std::string suite{};                 ///< "trixie-security"; empty: unknown
-  std::string maintainer{};            ///< "Name <address>"
-  std::string homepage{};              ///< URL, may be empty
-  std::optional<oci::Digest> digest{}; ///< of the .deb; empty: unknown
-  std::uint64_t size_bytes = 0;        ///< of the .deb; 0: unknown
-  License license{};
-  bool operator==(const Package&) const = default;
-};
+using Package = rootfs::KeptPackage;
 
 /// Digests of one file's content; SHA-1 because SPDX 2.3 (section 8.4) asks for it.
 struct Checksums {
@@ -51,13 +39,12 @@ struct File {
   /// Where its content begins in that layer's plain tar. With `layer` it says which bytes these
   /// are, also where reading them all would cost too much.
   std::uint64_t offset = 0;
-  std::optional<Checksums> checksums{}; ///< empty: larger than max_hashed_bytes
+  std::optional<Checksums> checksums{}; ///< empty: see max_hashed_bytes
   bool operator==(const File&) const = default;
 };
-/// Files beyond this are not read: the digest of the layer pins them.
+/// Model layers beyond this are not read whole, and files beyond it not hashed: the digest of the
+/// layer pins them.
 inline constexpr std::uint64_t max_hashed_bytes = std::uint64_t{64} << 20;
-/// Model files up to this are read whole at once; of larger ones the parts that hold facts.
-inline constexpr std::uint64_t max_whole_model_bytes = std::uint64_t{64} << 20;
 
 /// A model of the image, with the facts of its card.
 struct Model {
@@ -110,8 +97,9 @@ struct InventoryOptions {
 
 /// The inventory of all images of `source`: the record of the composition, configs and annotations,
 /// and the models in place. Of compressed layers only those are read that hold the record and the
-/// user's files, once; of weights only what the model's format needs, or all of files up to
-/// max_hashed_bytes, which are hashed. Layers that several images share are read once.
+/// user's files, once, and verified; model layers up to max_hashed_bytes too. Of larger ones only
+/// headers and what the model's format needs are read, as ranges that no digest covers alone.
+/// Layers that several images share are read once.
 ///
 /// Images of an aipack that wrote no packages into its record are read through their dpkg status
 /// (all layers). Throws Error{unsupported} with a hint for an image that aipack did not build, and

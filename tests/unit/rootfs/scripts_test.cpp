@@ -191,7 +191,7 @@ TEST_CASE("The alternative of the highest priority is linked both ways", "[rootf
   CHECK(composition.tree.find(test::at("etc/alternatives/libblas.so.3-x"))->link_target ==
         "/" + sample.lib("openblas/libblas.so.3"));
   CHECK(composition.tree.find(test::at(sample.lib("blas/libblas.so.3"))) == nullptr);
-  CHECK(std::find(composition.packages.begin(), composition.packages.end(), "libblas3") ==
+  CHECK(std::ranges::find(composition.packages, "libblas3", &rootfs::KeptPackage::name) ==
         composition.packages.end());
 }
 
