@@ -7,6 +7,7 @@
 #include "aipack/core/version.hpp"        // IWYU pragma: export
 #include "aipack/image/reader.hpp"        // IWYU pragma: export
 #include "aipack/registry/registry.hpp"   // IWYU pragma: export
+#include "aipack/sbom/sbom.hpp"           // IWYU pragma: export
 #include "aipack/transfer/copy.hpp"       // IWYU pragma: export
 #include "aipack/transfer/load.hpp"       // IWYU pragma: export
 #include "aipack/transfer/open_image.hpp" // IWYU pragma: export

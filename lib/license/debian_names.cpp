@@ -66,12 +66,14 @@ constexpr std::array<Pair, 39> names{{
 }};
 
 // The words before "exception" in "GPL-2+ with Autoconf exception".
-constexpr std::array<Pair, 14> exceptions{{
+constexpr std::array<Pair, 16> exceptions{{
     {"autoconf", "Autoconf-exception-generic"},
     {"autoconf-2.0", "Autoconf-exception-2.0"},
     {"autoconf-3.0", "Autoconf-exception-3.0"},
     {"autoconf-macro", "Autoconf-exception-macro"},
+    {"autoconf-data", "Autoconf-exception-generic"},
     {"bison", "Bison-exception-2.2"},
+    {"bison-2.2", "Bison-exception-2.2"},
     {"classpath", "Classpath-exception-2.0"},
     {"font", "Font-exception-2.0"},
     {"gcc", "GCC-exception-3.1"},

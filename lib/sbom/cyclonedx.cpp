@@ -25,46 +25,6 @@ Json sha256(const oci::Digest& digest) {
   return Json::array({{{"alg", "SHA-256"}, {"content", digest.hex()}}});
 }
 
-Json named_license(const std::string& name, const std::string& text) {
-  return {
-      {"license", {{"name", name}, {"text", {{"contentType", "text/plain"}, {"content", text}}}}}};
-}
-
-/// One identifier, one LicenseRef with its text, or an expression, whose LicenseRefs have their
-/// texts as evidence: an expression has no place for them.
-void add_license(Json& component, const license::License& license) {
-  if (license.expression == license::no_assertion) {
-    return;
-  }
-  if (const auto id = license::spdx_id(license.expression)) {
-    component["licenses"] =
-        Json::array({{{"license", {{"id", *id}, {"acknowledgement", "declared"}}}}});
-    return;
-  }
-  const auto single = license.texts.find(license.expression);
-  if (single != license.texts.end()) {
-    auto json = named_license(single->first, single->second);
-    json["license"]["acknowledgement"] = "declared";
-    component["licenses"] = Json::array({std::move(json)});
-    return;
-  }
-  component["licenses"] =
-      Json::array({{{"expression", license.expression}, {"acknowledgement", "declared"}}});
-  Json texts = Json::array();
-  for (const auto& [name, text] : license.texts) {
-    texts.push_back(named_license(name, text));
-  }
-  if (!texts.empty()) {
-    component["evidence"]["licenses"] = std::move(texts);
-  }
-}
-
-/// An IRI reference (RFC 3987) has no white space, quotes or brackets of other kinds.
-bool is_reference(std::string_view text) noexcept {
-  return !text.empty() && is_utf8(text) &&
-         text.find_first_of(" \t\r\n\"<>\\^`{|}") == std::string_view::npos;
-}
-
 class Writer {
 public:
   explicit Writer(const Inventory& inventory) : inventory_(inventory), shared_(inventory) {}
@@ -113,7 +73,45 @@ private:
             {"version", digest.to_string()}, {"hashes", sha256(digest)}, {"purl", purl}};
   }
 
-  static Json package_json(const Package& package, const std::string& purl) {
+  /// The text stands where a document names the licence first; a LicenseRef has but one.
+  Json named_license(const std::string& name, const std::string& text) {
+    Json license{{"name", name}};
+    if (explained_.insert(name).second) {
+      license["text"] = {{"contentType", "text/plain"}, {"content", text}};
+    }
+    return {{"license", std::move(license)}};
+  }
+
+  /// One identifier, one LicenseRef with its text, or an expression, whose LicenseRefs have their
+  /// texts as evidence: an expression has no place for them.
+  void add_license(Json& component, const license::License& license) {
+    if (license.expression == license::no_assertion) {
+      return;
+    }
+    if (const auto id = license::spdx_id(license.expression)) {
+      component["licenses"] =
+          Json::array({{{"license", {{"id", *id}, {"acknowledgement", "declared"}}}}});
+      return;
+    }
+    const auto single = license.texts.find(license.expression);
+    if (single != license.texts.end()) {
+      auto json = named_license(single->first, single->second);
+      json["license"]["acknowledgement"] = "declared";
+      component["licenses"] = Json::array({std::move(json)});
+      return;
+    }
+    component["licenses"] =
+        Json::array({{{"expression", license.expression}, {"acknowledgement", "declared"}}});
+    Json texts = Json::array();
+    for (const auto& [name, text] : license.texts) {
+      texts.push_back(named_license(name, text));
+    }
+    if (!texts.empty()) {
+      component["evidence"]["licenses"] = std::move(texts);
+    }
+  }
+
+  Json package_json(const Package& package, const std::string& purl) {
     Json json{
         {"type", "library"},
         {"bom-ref", purl},
@@ -128,7 +126,7 @@ private:
     }
     add_license(json, package.license);
     json["purl"] = purl;
-    if (is_reference(package.homepage)) {
+    if (is_url(package.homepage)) {
       json["externalReferences"] = Json::array({{{"type", "website"}, {"url", package.homepage}}});
     }
     Json properties = Json::array({property("deb:architecture", package.architecture),
@@ -314,7 +312,8 @@ private:
   Json components_ = Json::array();
   Json dependencies_ = Json::array();
   Json compositions_ = Json::array();
-  std::set<std::string> known_; ///< components that images share
+  std::set<std::string> known_;     ///< components that images share
+  std::set<std::string> explained_; ///< LicenseRefs whose text was given
 };
 
 } // namespace

@@ -1,6 +1,10 @@
 #include "document.hpp"
 
+#include "aipack/core/text.hpp"
+
 #include "purl.hpp"
+
+#include <algorithm>
 
 #include <fmt/format.h>
 
@@ -64,6 +68,15 @@ Named runtime_of(const ImageContent& image) {
   return space == std::string::npos
              ? Named{image.runtime, ""}
              : Named{image.runtime.substr(0, space), image.runtime.substr(space + 1)};
+}
+
+bool is_url(std::string_view text) noexcept {
+  const bool has_scheme =
+      text.starts_with("https://") || text.starts_with("http://") || text.starts_with("ftp://");
+  return has_scheme && is_utf8(text) && std::ranges::none_of(text, [](char c) {
+           return static_cast<unsigned char>(c) <= ' ' || c == '\x7f' ||
+                  std::string_view("\"<>\\^`{|}").find(c) != std::string_view::npos;
+         });
 }
 
 std::string file_name(const std::string& path) {

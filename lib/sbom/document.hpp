@@ -60,6 +60,9 @@ struct Named {
 inline constexpr std::string_view own_license = "Apache-2.0";
 inline constexpr std::string_view own_server = "aipack-serve";
 
+/// A web address that both formats take: with a scheme, and none of the characters that no IRI has
+/// (RFC 3987, 2.2).
+[[nodiscard]] bool is_url(std::string_view text) noexcept;
 /// The last part of a path.
 [[nodiscard]] std::string file_name(const std::string& path);
 /// "bytes 512 to 1023 of layer sha256:…": which bytes a file is, whoever hashed it.

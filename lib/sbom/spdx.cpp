@@ -128,7 +128,7 @@ private:
       if (!facts.maintainer.empty()) {
         json["originator"] = agent_of(facts.maintainer);
       }
-      if (!facts.homepage.empty()) {
+      if (is_url(facts.homepage)) {
         json["homepage"] = facts.homepage;
       }
       if (facts.digest) {
@@ -208,7 +208,7 @@ private:
       license.expression = own_license;
     }
     auto json = package(id, name, "", license);
-    json["packageFileName"] = image.server->path;
+    json["packageFileName"] = "." + image.server->path;
     json["primaryPackagePurpose"] = "APPLICATION";
     if (image.server->checksums) {
       json["checksums"] = Json::array({checksum("SHA256", image.server->checksums->sha256.hex())});
@@ -297,7 +297,7 @@ private:
         files_.push_back(file_json(id, file, license));
       } else {
         auto json = package(id, file.path, "", license);
-        json["packageFileName"] = file.path;
+        json["packageFileName"] = "." + file.path;
         json["primaryPackagePurpose"] = "FILE";
         json["sourceInfo"] = place_of(file);
         if (file.checksums) {

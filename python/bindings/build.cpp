@@ -256,6 +256,19 @@ void bind_build(py::module_& module) {
                return transfer::open_image(*origin, op);
              });
            })
+      .def("sbom",
+           [](const build::Engine& engine, const std::string& reference, const std::string& format,
+              const std::string& platform, const py::object& progress) {
+             const auto location = image::Location::parse(reference);
+             const auto wanted = sbom::parse_format(format);
+             return call<std::string>(progress, [&](const Operation& op) {
+               const auto origin = transfer::open_origin(location, engine.registries(), op);
+               const auto whole = sbom::take_inventory(transfer::open_image(*origin, op), op);
+               return sbom::write(
+                   platform.empty() ? whole : sbom::part_of(whole, oci::Platform::parse(platform)),
+                   wanted);
+             });
+           })
       .def("why", [](const build::Engine& engine, const std::string& reference,
                      const std::string& path, const std::string& platform,
                      const py::object& progress) {

@@ -71,6 +71,19 @@ def test_why_gives_the_chain(engine, image):
     assert chain[-1].package == "libre2-11"
 
 
+def test_sbom_lists_packages_and_the_model(engine, image):
+    spdx = json.loads(engine.sbom(image[0]))
+    assert spdx["spdxVersion"] == "SPDX-2.3"
+    declared = {package["name"]: package["licenseDeclared"] for package in spdx["packages"]}
+    assert {"libonnxruntime1.21", "libc6", "digits"} <= declared.keys()
+    assert declared["zlib1g"] == "Zlib"
+    platform = json.loads(engine.sbom(image[0], "cyclonedx-json", "linux/amd64"))
+    assert platform["metadata"]["component"]["version"] == image[1].platforms[0].digest
+    assert aipack.sbom(image[0]) == engine.sbom(image[0])
+    with pytest.raises(aipack.InvalidInputError):
+        engine.sbom(image[0], "yaml")
+
+
 def test_progress_arrives_as_typed_events(engine, plan, tmp_path):
     events = []
     engine.build_plan(plan, output=f"oci:{tmp_path}/p.oci:1", progress=events.append)

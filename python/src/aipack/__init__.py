@@ -60,7 +60,7 @@ __all__ = [
     "AlreadyExistsError", "BuildReport", "CancelledError", "CopyReport", "CorruptError", "DeniedError", "Dropped", "Engine", "Error", "Finding", "Image",
     "ImageLayer", "InternalError", "InvalidInputError", "Layer", "LoadReport", "LocalIOError", "Model", "ModelFile", "NotFoundError", "Operator", "Package",
     "Plan", "PlanReport", "PlatformImage", "PlatformReport", "ProgressEvent", "Tensor", "UnauthenticatedError", "UnavailableError",
-    "UnsatisfiableError", "UnsupportedError", "Verdict", "WhyLink", "__version__", "analyze", "build", "copy", "inspect", "plan", "tags", "why",
+    "UnsatisfiableError", "UnsupportedError", "Verdict", "WhyLink", "__version__", "analyze", "build", "copy", "inspect", "plan", "sbom", "tags", "why",
 ]
 
 Path = str | os.PathLike[str]
@@ -250,6 +250,24 @@ class Engine:
         """The chain of reasons that put a file into an image, from the entrypoint on."""
         return self._engine.why(image, path, platform or "", progress)
 
+    def sbom(self, image: str, format: str = "spdx-json", platform: str | None = None, *, progress: Progress | None = None) -> str:
+        """What is in an image that aipack built, as an SBOM: the bytes that `aipack sbom` prints.
+
+        Args:
+            image: as for `inspect`.
+            format: ``"spdx-json"`` (SPDX 2.3) or ``"cyclonedx-json"`` (CycloneDX 1.6 with model cards).
+            platform: about this platform's image, ``"linux/arm64"``; default: about all of them.
+
+        Returns:
+            The document, JSON in UTF-8 with a newline at the end.
+
+        Raises:
+            UnsupportedError: aipack did not build the image.
+            InvalidInputError: no such format.
+            NotFoundError: the image, a layer or the platform is not there.
+        """
+        return self._engine.sbom(image, format, platform or "", progress)
+
 
 def analyze(model: Path, *, progress: Progress | None = None) -> Model:
     """Reads a model without its weights; see `Engine.analyze`."""
@@ -281,6 +299,11 @@ def tags(repository: str) -> list[str]:
 def inspect(image: str) -> Image:
     """Reads an image back; see `Engine.inspect`."""
     return Engine().inspect(image)
+
+
+def sbom(image: str, format: str = "spdx-json", platform: str | None = None) -> str:
+    """What is in an image, as an SBOM; see `Engine.sbom`."""
+    return Engine().sbom(image, format, platform)
 
 
 def why(image: str, path: str, platform: str | None = None) -> list[WhyLink]:

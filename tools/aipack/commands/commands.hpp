@@ -12,6 +12,7 @@ void add_plan(CLI::App& app, Session& session);
 void add_analyze(CLI::App& app, Session& session);
 void add_inspect(CLI::App& app, Session& session);
 void add_why(CLI::App& app, Session& session);
+void add_sbom(CLI::App& app, Session& session);
 void add_push(CLI::App& app, Session& session);
 void add_pull(CLI::App& app, Session& session);
 void add_copy(CLI::App& app, Session& session);
