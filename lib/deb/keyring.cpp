@@ -4,6 +4,7 @@
 #include "aipack/core/text.hpp"
 #include "aipack/io/file.hpp"
 
+#include "plain_signature.hpp"
 #include "quiet_stderr.hpp"
 
 #include <algorithm>
@@ -112,8 +113,12 @@ void check_frame(std::string_view message, std::string_view name) {
 } // namespace
 
 struct Keyring::State {
-  std::vector<std::string> files{};
-  std::vector<std::string> names{};
+  State(std::vector<std::string> contents, std::vector<std::string> paths)
+      : files(std::move(contents)), names(std::move(paths)), plain(files) {}
+
+  std::vector<std::string> files;
+  std::vector<std::string> names;
+  PlainKeyring plain;
   std::mutex mutex{};
   FfiPtr ffi{};
 
@@ -190,7 +195,6 @@ Keyring::Keyring(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Keyring::~Keyring() = default;
 
 std::shared_ptr<Keyring> Keyring::open(std::span<const std::filesystem::path> files) {
-  auto state = std::make_unique<State>();
   std::vector<std::filesystem::path> paths(files.begin(), files.end());
   if (paths.empty()) {
     const auto found =
@@ -206,14 +210,26 @@ std::shared_ptr<Keyring> Keyring::open(std::span<const std::filesystem::path> fi
     }
     paths.emplace_back(*found);
   }
+  std::vector<std::string> contents;
+  std::vector<std::string> names;
   for (const auto& path : paths) {
-    state->files.push_back(io::read_text_file(path, max_keyring_bytes));
-    state->names.push_back(path.string());
+    contents.push_back(io::read_text_file(path, max_keyring_bytes));
+    names.push_back(path.string());
   }
-  return std::shared_ptr<Keyring>(new Keyring(std::move(state)));
+  return std::shared_ptr<Keyring>(
+      new Keyring(std::make_unique<State>(std::move(contents), std::move(names))));
 }
 
 SignedText Keyring::verify(std::string_view message, std::string_view name, std::int64_t now) {
+  check_frame(message, name);
+  if (auto plain = state_->plain.verify(message, now)) {
+    return std::move(*plain);
+  }
+  return verify_with_librnp(message, name, now);
+}
+
+SignedText Keyring::verify_with_librnp(std::string_view message, std::string_view name,
+                                       std::int64_t now) {
   check_frame(message, name);
   const std::lock_guard lock(state_->mutex);
   const QuietStderr quiet;

@@ -31,36 +31,45 @@ inline void rnp_check(rnp_result_t result, const char* what) {
   }
 }
 
-/// An OpenPGP key pair (EdDSA), made when the test runs.
+/// An OpenPGP key pair, made when the test runs.
 class SigningKey {
 public:
   struct Options {
     std::uint64_t created = 0;          ///< seconds since the epoch
     std::uint32_t lifetime_seconds = 0; ///< 0: never expires
+    const char* algorithm = "EDDSA";    ///< or "RSA", of 2048 bits
   };
   explicit SigningKey(Options options) {
     rnp_check(rnp_ffi_create(&ffi_, "GPG", "GPG"), "create");
     rnp_check(rnp_set_timestamp(ffi_, options.created), "timestamp");
     rnp_op_generate_t op = nullptr;
-    rnp_check(rnp_op_generate_create(&op, ffi_, "EDDSA"), "generate");
+    rnp_check(rnp_op_generate_create(&op, ffi_, options.algorithm), "generate");
     rnp_check(rnp_op_generate_set_userid(op, "Test Archive <test@example.org>"), "userid");
-    rnp_check(rnp_op_generate_set_expiration(op, options.lifetime_seconds), "expiration");
-    rnp_check(rnp_op_generate_execute(op), "generate");
-    rnp_check(rnp_op_generate_get_key(op, &key_), "key");
-    rnp_op_generate_destroy(op);
+    primary_ = generate(op, options);
   }
   ~SigningKey() {
-    rnp_key_handle_destroy(key_);
+    rnp_key_handle_destroy(subkey_);
+    rnp_key_handle_destroy(primary_);
     rnp_ffi_destroy(ffi_);
   }
   SigningKey(const SigningKey&) = delete;
   SigningKey& operator=(const SigningKey&) = delete;
 
-  void revoke() { rnp_check(rnp_key_revoke(key_, 0, "SHA256", "compromised", "test"), "revoke"); }
+  /// From here on the subkey signs, as it does in Debian's keys.
+  void add_subkey(Options options) {
+    rnp_op_generate_t op = nullptr;
+    rnp_check(rnp_op_generate_subkey_create(&op, ffi_, primary_, options.algorithm), "subkey");
+    rnp_check(rnp_op_generate_add_usage(op, "sign"), "usage");
+    subkey_ = generate(op, options);
+  }
 
+  void revoke() { revoke(primary_); }
+  void revoke_subkey() { revoke(subkey_); }
+
+  /// Of the key that signs.
   [[nodiscard]] std::string fingerprint() const {
     char* text = nullptr;
-    rnp_check(rnp_key_get_fprint(key_, &text), "fingerprint");
+    rnp_check(rnp_key_get_fprint(signer(), &text), "fingerprint");
     std::string result = text;
     rnp_buffer_destroy(text);
     return result;
@@ -69,7 +78,7 @@ public:
   /// The public key, binary or armoured.
   [[nodiscard]] std::string public_key(bool armoured = false) const {
     return collect([&](rnp_output_t output) {
-      rnp_check(rnp_key_export(key_, output,
+      rnp_check(rnp_key_export(primary_, output,
                                RNP_KEY_EXPORT_PUBLIC | RNP_KEY_EXPORT_SUBKEYS |
                                    (armoured ? RNP_KEY_EXPORT_ARMORED : 0U)),
                 "export");
@@ -102,6 +111,24 @@ public:
   }
 
 private:
+  [[nodiscard]] rnp_key_handle_t signer() const { return subkey_ != nullptr ? subkey_ : primary_; }
+
+  static rnp_key_handle_t generate(rnp_op_generate_t op, const Options& options) {
+    if (options.algorithm == std::string_view("RSA")) {
+      rnp_check(rnp_op_generate_set_bits(op, 2048), "bits");
+    }
+    rnp_check(rnp_op_generate_set_expiration(op, options.lifetime_seconds), "expiration");
+    rnp_check(rnp_op_generate_execute(op), "generate");
+    rnp_key_handle_t key = nullptr;
+    rnp_check(rnp_op_generate_get_key(op, &key), "key");
+    rnp_op_generate_destroy(op);
+    return key;
+  }
+
+  static void revoke(rnp_key_handle_t key) {
+    rnp_check(rnp_key_revoke(key, 0, "SHA256", "compromised", "test"), "revoke");
+  }
+
   template <class Create>
   [[nodiscard]] std::string sign(std::string_view text, SignOptions options, Create create) const {
     rnp_input_t input = nullptr;
@@ -116,9 +143,9 @@ private:
         rnp_check(rnp_op_sign_set_creation_time(op, options.created), "created");
       }
       rnp_check(rnp_op_sign_set_expiration_time(op, options.lifetime_seconds), "lifetime");
-      rnp_check(rnp_op_sign_add_signature(op, key_, nullptr), "signature");
+      rnp_check(rnp_op_sign_add_signature(op, signer(), nullptr), "signature");
       if (options.also_by != nullptr) {
-        rnp_check(rnp_op_sign_add_signature(op, options.also_by->key_, nullptr), "signature");
+        rnp_check(rnp_op_sign_add_signature(op, options.also_by->signer(), nullptr), "signature");
       }
       rnp_check(rnp_op_sign_execute(op), "sign");
       rnp_op_sign_destroy(op);
@@ -141,7 +168,8 @@ private:
   }
 
   rnp_ffi_t ffi_ = nullptr;
-  rnp_key_handle_t key_ = nullptr;
+  rnp_key_handle_t primary_ = nullptr;
+  rnp_key_handle_t subkey_ = nullptr;
 };
 
 inline std::string xz(std::string_view plain) {
