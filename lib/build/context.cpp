@@ -4,6 +4,7 @@
 #include "aipack/core/for_each.hpp"
 #include "aipack/core/text.hpp"
 #include "aipack/core/version.hpp"
+#include "aipack/http/url.hpp"
 
 #include <fmt/format.h>
 
@@ -27,6 +28,19 @@ std::vector<std::filesystem::path> catalog_directories(const EngineOptions& opti
         .with_hint("set AIPACK_DATA_DIR to the folder that holds 'runtimes'");
   }
   return directories;
+}
+
+/// Debian's archives change four times a day, and what stands between them and us keeps an answer
+/// for minutes. A mirror on this machine or its network is asked every time: it costs little there,
+/// and whoever has one sees at once what he put into it.
+std::chrono::seconds ask_again_after(const deb::Mirrors& mirrors) {
+  constexpr std::chrono::seconds for_far_mirrors{60};
+  const auto is_far = [](const std::string& mirror) {
+    const auto origin = http::Origin::try_of(mirror);
+    return origin && !http::is_literal_private_address(origin->host());
+  };
+  return is_far(mirrors.archive) && is_far(mirrors.security) ? for_far_mirrors
+                                                             : std::chrono::seconds(0);
 }
 
 registry::RegistryOptions registry_options(const EngineOptions& options) {
@@ -54,7 +68,8 @@ std::unique_ptr<deb::PackageSource> Context::packages(const BuildRequest& reques
                                               .now = options.now,
                                               .ignore_valid_until = request.ignore_valid_until},
                                    .offline = options.offline,
-                                   .skip_incomplete_suites = request.skip_incomplete_suites});
+                                   .skip_incomplete_suites = request.skip_incomplete_suites,
+                                   .ask_again_after = ask_again_after(mirrors_for(request))});
 }
 
 std::filesystem::path Context::data_file(std::string_view relative) const {

@@ -20,6 +20,8 @@
 //   sources/<sha256>-<name>  files of source packages
 //   partial/<sha256>         downloads that are not complete; partial/<sha256>.lock while somebody
 //                            works on one
+//   partial/<sha256>.refused why the mirror did not give an index, for as long as it is not asked
+//                            again (ArchiveOptions::ask_again_after)
 //   hashed                   which indexes were hashed, and in which state (blob::DigestCache)
 
 namespace aipack::deb {
@@ -46,17 +48,16 @@ public:
 
   PackageIndex snapshot(std::span<const Source> sources, const oci::Platform& platform,
                         const Operation& op) override {
-    const std::string architecture(oci::architecture_names(platform).debian);
-    PackageIndex result{
-        .platform = platform, .releases = releases_.newest(sources, op), .indexes = {}};
-    result.indexes = locate_all(sources, result.releases, architecture,
-                                fmt::format("binary-{}/Packages", architecture));
-    if (options_.skip_incomplete_suites) {
-      indexes_.fetch_available(result, sources, op);
-    } else {
-      indexes_.fetch(result.indexes, result.releases, sources, op);
+    try {
+      return newest_snapshot(sources, platform, op);
+    } catch (const Error& error) {
+      // The mirror may have moved on since it was asked.
+      if ((error.code() != ErrorCode::corrupt && !is_absence(error.code())) ||
+          !releases_.ask_again(sources)) {
+        throw;
+      }
     }
-    return result;
+    return newest_snapshot(sources, platform, op);
   }
 
   std::filesystem::path fetch(const Package& package, const Operation& op) override {
@@ -93,6 +94,21 @@ public:
   }
 
 private:
+  [[nodiscard]] PackageIndex newest_snapshot(std::span<const Source> sources,
+                                             const oci::Platform& platform, const Operation& op) {
+    const std::string architecture(oci::architecture_names(platform).debian);
+    PackageIndex result{
+        .platform = platform, .releases = releases_.newest(sources, op), .indexes = {}};
+    result.indexes = locate_all(sources, result.releases, architecture,
+                                fmt::format("binary-{}/Packages", architecture));
+    if (options_.skip_incomplete_suites) {
+      indexes_.fetch_available(result, sources, op);
+    } else {
+      indexes_.fetch(result.indexes, result.releases, sources, op);
+    }
+    return result;
+  }
+
   /// The index at `path` of every component of every source.
   [[nodiscard]] std::vector<IndexFile> locate_all(std::span<const Source> sources,
                                                   const std::vector<Release>& releases,

@@ -5,11 +5,13 @@
 #include "aipack/core/for_each.hpp"
 #include "aipack/core/text.hpp"
 
+#include "releases.hpp"
 #include "source.hpp"
 
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 namespace aipack::deb {
 namespace {
@@ -85,7 +87,15 @@ void Indexes::fetch(std::span<const IndexFile> indexes, const std::vector<Releas
 void Indexes::fetch_available(PackageIndex& result, std::span<const Source> sources,
                               const Operation& op) {
   std::vector<IndexFile> available;
+  const auto leave_out = [&](const IndexFile& index, const std::string& cause) {
+    result.skipped.push_back(fmt::format("suite {} was left out for {}: {}", index.source.suite,
+                                         index.architecture, cause));
+  };
   for (const IndexFile& index : result.indexes) {
+    if (const auto cause = recent_refusal(index); cause && index.source != sources.front()) {
+      leave_out(index, *cause);
+      continue;
+    }
     try {
       fetch(std::span(&index, 1), result.releases, sources, op);
       available.push_back(index);
@@ -96,11 +106,52 @@ void Indexes::fetch_available(PackageIndex& result, std::span<const Source> sour
       if (!mirror_is_behind || index.source == sources.front()) {
         throw;
       }
-      result.skipped.push_back(fmt::format("suite {} was left out for {}: {}", index.source.suite,
-                                           index.architecture, error.message()));
+      leave_out(index, error.message());
+      if (!options_.offline) {
+        note_refusal(index, error.message());
+      }
     }
   }
   result.indexes = std::move(available);
+}
+
+std::filesystem::path Indexes::refusal_path(const IndexFile& index) const {
+  return files_.partial(index.digest.hex() + ".refused");
+}
+
+std::optional<std::string> Indexes::recent_refusal(const IndexFile& index) const {
+  constexpr std::uint64_t max_refusal_bytes = 64 << 10;
+  const auto path = refusal_path(index);
+  std::error_code failed;
+  if (options_.offline || options_.ask_again_after.count() == 0 ||
+      !std::filesystem::exists(path, failed) ||
+      FileCache::is_complete(index.file, index.size_bytes)) {
+    return std::nullopt;
+  }
+  try {
+    const auto note = nlohmann::json::parse(io::read_text_file(path, max_refusal_bytes));
+    if (note.at("mirror") == index.source.mirror &&
+        is_recent(note.at("asked").get<std::int64_t>(), options_)) {
+      return note.at("cause").get<std::string>();
+    }
+  } catch (const Error&) { // NOLINT(bugprone-empty-catch): a broken note is none
+  } catch (const nlohmann::json::exception&) { // NOLINT(bugprone-empty-catch)
+  }
+  return std::nullopt;
+}
+
+void Indexes::note_refusal(const IndexFile& index, const std::string& cause) const noexcept {
+  if (options_.ask_again_after.count() == 0) {
+    return;
+  }
+  try {
+    const nlohmann::json note{
+        {"asked", options_.verify.now}, {"mirror", index.source.mirror}, {"cause", cause}};
+    io::write_file_atomically(
+        refusal_path(index),
+        io::as_bytes(note.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+  } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): the next snapshot asks
+  }
 }
 
 void Indexes::fetch_one(const IndexFile& index, const Release& release, const Operation& op) {

@@ -26,6 +26,10 @@ public:
   void fetch_available(PackageIndex& result, std::span<const Source> sources, const Operation& op);
 
 private:
+  /// Why the mirror did not give an index when it was asked a moment ago, in `partial/`.
+  [[nodiscard]] std::filesystem::path refusal_path(const IndexFile& index) const;
+  [[nodiscard]] std::optional<std::string> recent_refusal(const IndexFile& index) const;
+  void note_refusal(const IndexFile& index, const std::string& cause) const noexcept;
   void fetch_one(const IndexFile& index, const Release& release, const Operation& op);
   void fetch_in_any_form(const IndexFile& index, const Release& release, const Operation& op);
   void fetch_form(const IndexFile& index, const Release& release, const ReleaseFile& file,

@@ -163,25 +163,30 @@ struct PlainMessage {
   std::string signature;      ///< the armoured block and what follows it
 };
 
-/// Nothing was escaped, no white space at the end of a line was left out, no control characters.
+/// Lines that are signed as they stand: nothing is escaped, no white space at an end is left out of
+/// what is signed, nothing but text.
+bool is_plain_line(std::string_view line) noexcept {
+  const auto is_control = [](char c) { return c >= 0 && c < ' ' && c != '\t'; };
+  return !line.starts_with('-') && !line.ends_with(' ') && !line.ends_with('\t') &&
+         std::none_of(line.begin(), line.end(), is_control);
+}
+
 std::optional<std::string> canonical(std::string_view text) {
   std::string result;
   result.reserve(text.size() + text.size() / 32);
-  char before = '\n';
-  for (const char c : text) {
-    const bool is_control = c >= 0 && c < ' ' && c != '\n' && c != '\t';
-    const bool is_escape = before == '\n' && c == '-';
-    const bool ends_with_space = c == '\n' && (before == ' ' || before == '\t');
-    if (is_control || is_escape || ends_with_space) {
+  for (std::size_t begin = 0;;) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const auto line = text.substr(begin, end - begin);
+    if (!is_plain_line(line)) {
       return std::nullopt;
     }
-    if (c == '\n') {
-      result += '\r';
+    result += line;
+    if (end == text.size()) {
+      return result;
     }
-    result += c;
-    before = c;
+    result += "\r\n";
+    begin = end + 1;
   }
-  return before == ' ' || before == '\t' ? std::nullopt : std::optional(std::move(result));
 }
 
 std::optional<PlainMessage> read_message(std::string_view message) {

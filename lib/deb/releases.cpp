@@ -22,6 +22,12 @@ constexpr std::chrono::seconds release_reuse{60};
 
 } // namespace
 
+bool is_recent(std::int64_t asked, const ArchiveOptions& options) noexcept {
+  // One from the future is a clock that was set back.
+  const std::int64_t age = options.verify.now - asked;
+  return asked > 0 && age >= 0 && age < options.ask_again_after.count();
+}
+
 /// The last verified InRelease of a source, and by what to ask for a newer one. One file, so that
 /// its parts cannot come apart: a line of JSON, then the InRelease file byte by byte. It says
 /// nothing about the signature: that is verified on every use.
@@ -29,15 +35,14 @@ struct ReleaseState {
   std::string in_release;
   std::string etag{};
   std::string last_modified{};
-  std::int64_t date = 0; ///< of the newest release seen: an older one is a replay
+  std::int64_t date = 0;  ///< of the newest release seen: an older one is a replay
+  std::int64_t asked = 0; ///< when the mirror said last that this is its newest; 0: unknown
   bool operator==(const ReleaseState&) const = default;
 
   [[nodiscard]] std::string to_string() const {
-    const nlohmann::json head{{"version", 1},
-                              {"digest", oci::Digest::of(in_release).to_string()},
-                              {"etag", etag},
-                              {"last_modified", last_modified},
-                              {"date", date}};
+    const nlohmann::json head{{"version", 1}, {"digest", oci::Digest::of(in_release).to_string()},
+                              {"etag", etag}, {"last_modified", last_modified},
+                              {"date", date}, {"asked", asked}};
     return head.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n" + in_release;
   }
 
@@ -52,7 +57,8 @@ struct ReleaseState {
       ReleaseState state{.in_release = std::string(text.substr(end + 1)),
                          .etag = head.at("etag").get<std::string>(),
                          .last_modified = head.at("last_modified").get<std::string>(),
-                         .date = head.at("date").get<std::int64_t>()};
+                         .date = head.at("date").get<std::int64_t>(),
+                         .asked = head.value("asked", std::int64_t{0})};
       if (head.at("version") != 1 ||
           head.at("digest") != oci::Digest::of(state.in_release).to_string()) {
         return std::nullopt;
@@ -70,6 +76,8 @@ struct Releases::Slot {
   std::mutex mutex{};
   std::optional<Release> release{};
   std::chrono::steady_clock::time_point at{};
+  bool must_ask = false; ///< what earlier processes heard does not count
+  bool was_asked = false;
 };
 
 Releases::Releases(http::HttpTransport& transport, const ArchiveOptions& options)
@@ -82,20 +90,35 @@ std::vector<Release> Releases::newest(std::span<const Source> sources, const Ope
       [&](const Source& source, const Operation& inner) { return release_of(source, inner); });
 }
 
-Release Releases::release_of(const Source& source, const Operation& op) {
-  std::shared_ptr<Slot> slot;
-  {
-    const std::lock_guard lock(mutex_);
-    auto& place = slots_[source.mirror + " " + source.suite];
-    if (!place) {
-      place = std::make_shared<Slot>();
-    }
-    slot = place;
+std::shared_ptr<Releases::Slot> Releases::slot_of(const Source& source) {
+  const std::lock_guard lock(mutex_);
+  auto& place = slots_[source.mirror + " " + source.suite];
+  if (!place) {
+    place = std::make_shared<Slot>();
   }
+  return place;
+}
+
+bool Releases::ask_again(std::span<const Source> sources) {
+  bool changes = false;
+  for (const Source& source : sources) {
+    const auto slot = slot_of(source);
+    const std::lock_guard lock(slot->mutex);
+    if (!options_.offline && slot->release && !slot->was_asked) {
+      slot->release.reset();
+      slot->must_ask = true;
+    }
+    changes = changes || slot->must_ask; // perhaps by another platform, a moment ago
+  }
+  return changes;
+}
+
+Release Releases::release_of(const Source& source, const Operation& op) {
+  const auto slot = slot_of(source);
   const std::lock_guard lock(slot->mutex);
   op.check();
   if (!slot->release || std::chrono::steady_clock::now() - slot->at > release_reuse) {
-    slot->release = with_context([&] { return current_release(source, op); },
+    slot->release = with_context([&] { return current_release(source, *slot, op); },
                                  fmt::format("while reading suite {}", display(source)));
     slot->at = std::chrono::steady_clock::now();
   }
@@ -117,15 +140,17 @@ std::optional<ReleaseState> Releases::read_state(const Source& source) const {
       io::read_text_file(path, max_release_bytes + (std::uint64_t{64} << 10)));
 }
 
-Release Releases::current_release(const Source& source, const Operation& op) {
+Release Releases::current_release(const Source& source, Slot& slot, const Operation& op) {
   const auto state = read_state(source);
   if (options_.offline && !state) {
     throw missing_offline("read suite " + display(source));
   }
+  slot.was_asked =
+      !options_.offline && (slot.must_ask || !state || !is_recent(state->asked, options_));
   const auto verified = [&](const ReleaseState& candidate) {
     return verify_release(candidate.in_release, source.suite, *keyring(), options_.verify);
   };
-  ReleaseState next = options_.offline ? *state : newest_state(source, state, op);
+  ReleaseState next = slot.was_asked ? newest_state(source, state, op) : *state;
   std::optional<Release> release;
   try {
     release = verified(next);
@@ -134,7 +159,8 @@ Release Releases::current_release(const Source& source, const Operation& op) {
         next.in_release != state->in_release) {
       throw;
     }
-    // What the mirror called unchanged is not what it once sent: all of it, once more.
+    // What the mirror calls unchanged is not what it once sent: all of it, once more.
+    slot.was_asked = true;
     next = newest_state(source, std::nullopt, op);
     release = verified(next);
   }
@@ -149,6 +175,9 @@ Release Releases::current_release(const Source& source, const Operation& op) {
   }
   // A waived check must not lower what later runs compare with.
   next.date = std::max(release->date, state ? state->date : release->date);
+  if (slot.was_asked && options_.ask_again_after.count() > 0) {
+    next.asked = options_.verify.now;
+  }
   if (!state || next != *state) {
     io::write_file_atomically(state_path(source), io::as_bytes(next.to_string()));
   }

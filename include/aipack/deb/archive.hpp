@@ -145,6 +145,10 @@ struct ArchiveOptions {
   /// A mirror in the middle of an update may not serve an index that its signed release names. For
   /// every source but the first, go on without that index and record it; otherwise it is an error.
   bool skip_incomplete_suites = false;
+  /// What a mirror said less than this ago (by VerifyOptions::now) is not asked for again, not even
+  /// by another process: that an InRelease is its newest, and that it lacks an index that was left
+  /// out. The signature is verified all the same. Zero: every snapshot asks.
+  std::chrono::seconds ask_again_after{0};
   http::RetryPolicy retry{};
 };
 
@@ -152,11 +156,12 @@ struct ArchiveOptions {
 struct AIPACK_API PackageSource {
   virtual ~PackageSource() = default;
   /// The newest verified state of the sources for one platform: an index per source and component,
-  /// in their order. InRelease is revalidated (If-None-Match, If-Modified-Since or a full read),
-  /// indexes are fetched by hash only when their digest is not in the cache. Calls for other
-  /// platforms within a minute see the same releases. Throws Error{corrupt} for what is not as
-  /// signed, or older than what was seen before; not_found for a suite or architecture that the
-  /// mirror lacks; unavailable for an expired release and for network trouble.
+  /// in their order. InRelease is revalidated (If-None-Match, If-Modified-Since or a full read; see
+  /// ArchiveOptions::ask_again_after), indexes are fetched by hash only when their digest is not in
+  /// the cache. Calls for other platforms within a minute see the same releases. Throws
+  /// Error{corrupt} for what is not as signed, or older than what was seen before; not_found for a
+  /// suite or architecture that the mirror lacks; unavailable for an expired release and for
+  /// network trouble.
   [[nodiscard]] virtual PackageIndex
   snapshot(std::span<const Source> sources, const oci::Platform& platform, const Operation& op) = 0;
   /// The verified .deb file in the cache, downloaded when it is missing; several calls at once are

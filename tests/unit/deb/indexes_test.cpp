@@ -129,6 +129,47 @@ TEST_CASE("an additional suite that the mirror does not serve as signed stops, o
   CHECK_THROWS_AS(fixture.open()->snapshot(sources, amd64, {}), Error);
 }
 
+TEST_CASE("a mirror that did not serve an index is asked for it again after a while",
+          "[deb][indexes]") {
+  Fixture fixture;
+  TestArchive updates = hello_archive();
+  updates.suite = "trixie-updates";
+  updates.suite_class = "stable-updates";
+  updates.packages.pop_back();
+  fixture.publish(updates);
+  const std::string packed = test::xz(updates.indexes().at("main/binary-amd64/Packages"));
+  const std::string folder = "/debian/dists/trixie-updates/main/binary-amd64/";
+  const std::string path = folder + "by-hash/SHA256/" + oci::Digest::of(packed).hex();
+  fixture.site.erase(path);
+  fixture.site.put(folder + "Packages.xz", "an old index");
+  auto sources = fixture.sources();
+  sources.push_back(fixture.sources("trixie-updates").front());
+  fixture.options.skip_incomplete_suites = true;
+  fixture.options.ask_again_after = 60s;
+  const auto snapshot = [&] { return fixture.open()->snapshot(sources, amd64, {}); };
+  const auto skipped = snapshot().skipped;
+  REQUIRE(skipped.size() == 1);
+  const auto asked = fixture.server.count(path);
+  fixture.site.put(path, packed);
+  CHECK(snapshot().skipped == skipped);
+  CHECK(fixture.server.count(path) == asked);
+  SECTION("the time is over") {
+    fixture.options.verify.now += 60;
+  }
+  SECTION("it is not wished any more") {
+    fixture.options.ask_again_after = 0s;
+  }
+  SECTION("what was noted is broken") {
+    for (const auto& name : fixture.cached("partial")) {
+      io::write_file_atomically(fixture.options.cache_dir / "partial" / name,
+                                io::as_bytes(std::string_view("{\"asked\":true}")));
+    }
+  }
+  const auto whole = snapshot();
+  CHECK(whole.skipped.empty());
+  CHECK(whole.indexes.size() == 2);
+}
+
 TEST_CASE("an index that was changed in the cache is fetched again, and no index offline",
           "[deb][indexes][tamper]") {
   Fixture fixture;

@@ -159,3 +159,77 @@ TEST_CASE("an InRelease that was changed in the cache is verified like any other
   CHECK(fixture.snapshot().fingerprint() == index.fingerprint());
   CHECK(content_of(state) == content);
 }
+
+TEST_CASE("a mirror is asked again only after a while, when so wished", "[deb][releases]") {
+  Fixture fixture;
+  const auto asked = [&] { return fixture.server.count("/debian/dists/trixie/InRelease"); };
+  fixture.options.ask_again_after = 60s;
+  const auto first = fixture.snapshot();
+  TestArchive newer = hello_archive();
+  newer.date += 1000;
+  newer.packages.pop_back();
+  fixture.publish(newer);
+  fixture.options.verify.now += 59;
+  CHECK(fixture.snapshot().fingerprint() == first.fingerprint());
+  CHECK(asked() == 1);
+  SECTION("the time is over") {
+    fixture.options.verify.now += 1;
+  }
+  SECTION("the clock was set back") {
+    fixture.options.verify.now -= 60;
+  }
+  SECTION("it is not wished any more") {
+    fixture.options.ask_again_after = 0s;
+  }
+  CHECK(fixture.snapshot().releases[0].date == newer.date);
+  CHECK(asked() == 2);
+}
+
+TEST_CASE("a mirror that was not asked again is trusted no more than one that was",
+          "[deb][releases][tamper]") {
+  Fixture fixture;
+  fixture.options.ask_again_after = 60s;
+  const auto index = fixture.snapshot();
+  const auto state = fixture.options.cache_dir / "releases" / fixture.cached("releases").at(0);
+  const std::string content = content_of(state);
+  SECTION("its InRelease was changed in the cache") {
+    const std::size_t body = content.find('\n') + 1;
+    const std::string good = content.substr(body);
+    const std::string bad = flipped(good, good.find("Packages.xz") - 10);
+    std::string head = content.substr(0, body);
+    const std::string digest = oci::Digest::of(good).to_string();
+    head.replace(head.find(digest), digest.size(), oci::Digest::of(bad).to_string());
+    io::write_file_atomically(state, io::as_bytes(head + bad));
+    CHECK(fixture.snapshot().fingerprint() == index.fingerprint());
+    CHECK(content_of(state) == content);
+    CHECK(fixture.server.count("/debian/dists/trixie/InRelease") == 2);
+  }
+  SECTION("the keyring lost the key") {
+    const SigningKey other({.created = signed_at - day});
+    io::write_file_atomically(fixture.options.verify.keyrings.front(),
+                              io::as_bytes(other.public_key()));
+    CHECK(fixture.snapshot_error().code() == ErrorCode::corrupt);
+  }
+  SECTION("the key was revoked") {
+    fixture.key.revoke();
+    io::write_file_atomically(fixture.options.verify.keyrings.front(),
+                              io::as_bytes(fixture.key.public_key()));
+    CHECK(fixture.snapshot_error().code() == ErrorCode::corrupt);
+  }
+}
+
+TEST_CASE("a mirror that moved on since it was asked is asked again", "[deb][releases]") {
+  Fixture fixture;
+  fixture.options.ask_again_after = 60s;
+  (void)fixture.snapshot();
+  const std::string old_index = fixture.path_of_index("arm64");
+  TestArchive newer = hello_archive();
+  newer.date += 1000;
+  newer.packages.at(1).version = "2.0-1"; // of arm64
+  fixture.publish(newer);
+  fixture.site.erase(old_index);
+  const auto source = fixture.open();
+  CHECK(source->snapshot(fixture.sources(), arm64, {}).releases[0].date == newer.date);
+  CHECK(source->snapshot(fixture.sources(), amd64, {}).releases[0].date == newer.date);
+  CHECK(fixture.server.count("/debian/dists/trixie/InRelease") == 2);
+}
