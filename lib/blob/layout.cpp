@@ -232,23 +232,52 @@ oci::Descriptor Layout::resolve(std::string_view tag) const {
   return choose_entry(sealed.value(), tag, "layout " + quote(directory_.string()));
 }
 
-bool Layout::tag(const oci::Descriptor& descriptor, std::string_view tag, const Operation& op) {
-  oci::Descriptor added = descriptor;
-  added.annotations.erase(std::string(ref_name_annotation));
-  if (!tag.empty()) {
-    added.annotations[std::string(ref_name_annotation)] = tag;
+namespace {
+
+/// index.json with all of them; empty: that is how it is already.
+std::optional<std::string> with_entries(const oci::Sealed<oci::Index>& index,
+                                        const std::vector<Layout::Entry>& entries,
+                                        const std::string& name) {
+  std::optional<oci::Sealed<oci::Index>> changed;
+  for (const Layout::Entry& entry : entries) {
+    oci::Descriptor added = entry.descriptor;
+    added.annotations.erase(std::string(ref_name_annotation));
+    if (!entry.tag.empty()) {
+      added.annotations[std::string(ref_name_annotation)] = entry.tag;
+    }
+    if (auto bytes = with_entry(changed ? *changed : index, added)) {
+      // What we write, we and others can read.
+      changed = oci::parse_index(std::move(*bytes), name);
+    }
   }
-  if (!with_entry(index(), added)) {
+  return changed ? std::optional(changed->bytes()) : std::nullopt;
+}
+
+} // namespace
+
+bool Layout::tag(const oci::Descriptor& descriptor, std::string_view tag, const Operation& op) {
+  return update(
+      [&](const oci::Index&) {
+        return std::vector{Entry{descriptor, std::string(tag)}};
+      },
+      op);
+}
+
+bool Layout::update(const Change& change, const Operation& op) {
+  const auto path = directory_ / index_file;
+  const auto changed = [&] {
+    const auto sealed = index();
+    return with_entries(sealed, change(sealed.value()), path.string());
+  };
+  if (!changed()) {
     return false; // without the lock, so that a read-only layout can be asked
   }
   // oci-layout never changes, so it can be the lock: no file that does not belong into a layout.
   const io::FileLock lock(directory_ / layout_file, op);
-  const auto bytes = with_entry(index(), added);
+  const auto bytes = changed();
   if (!bytes) {
     return false;
   }
-  const auto path = directory_ / index_file;
-  (void)oci::parse_index(*bytes, path.string()); // what we write, we and others can read
   io::write_file_atomically(path, io::as_bytes(*bytes), durability_);
   return true;
 }

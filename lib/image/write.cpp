@@ -58,7 +58,8 @@ void count(WriteReport& report, blob::Placement placement, std::uint64_t bytes) 
 } // namespace
 
 WriteReport write_layout(const Index& index, blob::Layout& layout, std::string_view tag,
-                         unsigned concurrency, const Operation& op) {
+                         unsigned concurrency, const Operation& op,
+                         const std::function<void(const Operation&)>& before_name) {
   const auto layers = distinct_layers(index);
   std::vector<blob::BlobPtr> configs;
   std::vector<blob::BlobPtr> manifests;
@@ -92,6 +93,9 @@ WriteReport write_layout(const Index& index, blob::Layout& layout, std::string_v
   place_all(configs);
   place_all(manifests);
   place_all({document_blob(index.document)});
+  if (before_name) {
+    before_name(op);
+  }
   op.check();
   layout.tag(index.document.descriptor(), tag, op);
   return report;

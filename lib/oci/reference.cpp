@@ -238,4 +238,11 @@ std::string Reference::to_string() const {
   return text;
 }
 
+Reference Reference::with_digest(const Digest& digest) const {
+  Reference result = *this;
+  result.tag_.clear();
+  result.digest_ = digest;
+  return result;
+}
+
 } // namespace aipack::oci

@@ -48,6 +48,9 @@ public:
     send_blobs();
     send_manifests();
     send_attachments();
+    if (options_.before_name) {
+      options_.before_name(op_);
+    }
     if (!report_.unchanged) {
       op_.check();
       target_.finish(graph_.get(report_.root.digest).document, op_);
@@ -305,13 +308,14 @@ private:
   }
 
   /// Manifests first, indexes after what they name; the root waits for finish(), unless something
-  /// refers to it.
+  /// refers to it or will.
   void send_manifests() {
     std::vector<const Node*> manifests;
     std::vector<const Node*> indexes;
     for (const auto* node : graph_.below(report_.root.digest)) {
       const bool is_root = node->document.descriptor.digest == report_.root.digest;
-      if (!is_complete(*node) && (!is_root || !attached_.empty())) {
+      const bool is_referred_to = !attached_.empty() || options_.before_name;
+      if (!is_complete(*node) && (!is_root || is_referred_to)) {
         (node->content.is_index ? indexes : manifests).push_back(node);
         report_.manifests += is_root ? 0 : 1;
       }

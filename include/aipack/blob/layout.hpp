@@ -5,10 +5,12 @@
 #include "aipack/oci/document.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace aipack::blob {
 
@@ -47,6 +49,16 @@ public:
   /// there. Fields that aipack does not know, in other entries, are kept. Says whether anything
   /// changed; writes nothing otherwise.
   bool tag(const oci::Descriptor& descriptor, std::string_view tag, const Operation& op);
+  /// What `tag()` is told, several at once: what a descriptor shall be known as.
+  struct Entry {
+    oci::Descriptor descriptor;
+    std::string tag{};
+  };
+  /// The entries to make known, out of what index.json holds. Asked twice when there is something
+  /// to write, the second time under the lock: what others write meanwhile is seen and kept.
+  using Change = std::function<std::vector<Entry>(const oci::Index& current)>;
+  /// One write of index.json for all entries. Says whether anything changed.
+  bool update(const Change& change, const Operation& op);
   [[nodiscard]] const std::filesystem::path& directory() const noexcept { return directory_; }
 
 private:

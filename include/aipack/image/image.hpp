@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -83,8 +84,10 @@ struct WriteReport {
 /// Writes into an OCI layout: blobs (each once, shared ones too), configs, manifests, the index,
 /// then the tag, last. A failure at any point leaves the old tag and no partial blob. One platform
 /// is written as an index too. Weights that seal_weights() placed there already count as reused.
+/// `before_name` is called when all but the tag is there; what it throws leaves the tag as it was.
 AIPACK_API WriteReport write_layout(const Index& index, blob::Layout& layout, std::string_view tag,
-                                    unsigned concurrency, const Operation& op);
+                                    unsigned concurrency, const Operation& op,
+                                    const std::function<void(const Operation&)>& before_name = {});
 
 /// An OCI layout as one tar file, reproducible, appears whole or not at all.
 AIPACK_API WriteReport write_oci_archive(const Index& index, const std::filesystem::path& file,

@@ -4,6 +4,7 @@
 #include "aipack/oci/descriptor.hpp"
 #include "aipack/oci/media_type.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -105,5 +106,8 @@ private:
 
 /// Seconds since the epoch as "2026-09-12T07:55:41Z", whatever the locale and time zone.
 [[nodiscard]] AIPACK_API std::string rfc3339(std::int64_t seconds);
+/// RFC 3339, section 5.6: "2026-11-21T12:00:00Z", fractions cut off, offsets applied.
+[[nodiscard]] AIPACK_API std::optional<std::chrono::sys_seconds>
+try_rfc3339(std::string_view text) noexcept;
 
 } // namespace aipack::oci

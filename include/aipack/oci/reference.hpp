@@ -25,6 +25,8 @@ public:
   [[nodiscard]] const std::string& tag() const noexcept { return tag_; } ///< empty: none
   [[nodiscard]] const std::optional<Digest>& digest() const noexcept { return digest_; }
   [[nodiscard]] std::string to_string() const;
+  /// The same repository, without the tag and by this digest.
+  [[nodiscard]] Reference with_digest(const Digest& digest) const;
   bool operator==(const Reference&) const = default;
 
 private:

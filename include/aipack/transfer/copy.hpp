@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,6 +29,10 @@ struct CopyOptions {
   bool referrers = true;    ///< signatures, attestations, SBOMs and what refers to them in turn
   unsigned concurrency = 6; ///< blobs at once, 1..64
   TargetOptions target{};   ///< used by the copy between locations
+  /// Called when all but the name is at the target, the root by its digest included: what is
+  /// written beside it, what must be checked first. What it throws leaves the name as it was.
+  /// Archives, which have no such moment, do not call it.
+  std::function<void(const Operation&)> before_name{};
 };
 
 /// How many blobs, and their bytes.
