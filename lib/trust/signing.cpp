@@ -1,0 +1,406 @@
+#include "aipack/trust/signing.hpp"
+
+#include "aipack/core/error.hpp"
+#include "aipack/core/for_each.hpp"
+#include "aipack/core/text.hpp"
+#include "aipack/trust/verification.hpp"
+
+#include "statements.hpp"
+#include "verification_impl.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace aipack::trust {
+namespace {
+
+constexpr unsigned requests_at_once = 16;
+
+transfer::MemoryArtifact make_document(const Document& document, std::chrono::sys_seconds created) {
+  return to_memory(sign::make_referrer(document.image, document.media_type, document.media_type,
+                                       document.content, {}, created));
+}
+
+transfer::MemoryArtifact bundle_artifact(const oci::Descriptor& image, const std::string& bundle,
+                                         const SigningOptions& options) {
+  return to_memory(sign::make_bundle_referrer(image, bundle, options.created));
+}
+
+transfer::MemoryArtifact notation_artifact(const oci::Descriptor& image,
+                                           const sign::Signatory& signatory,
+                                           const SigningOptions& options) {
+  auto jws = sign::sign_notation(image, options.annotations, signatory, options.signed_at);
+  return to_memory(sign::make_notation_referrer(image, std::move(jws), options.created));
+}
+
+/// What is beside one image before anything is written.
+struct Before {
+  std::vector<transfer::Attachment> attachments;
+  std::vector<sign::Candidate> candidates;
+};
+
+/// One run of annotate(). run() is its table of contents.
+class Annotator {
+public:
+  Annotator(transfer::Annex& annex, const Annotating& what, const sign::Signatory& signatory,
+            const SigningOptions& options, const Operation& op)
+      : annex_(annex), what_(what), signatory_(signatory), options_(options), op_(op) {}
+
+  SigningReport run() {
+    look();
+    annex_.attach(documents(), op_);
+    annex_.attach(attestations(), op_);
+    annex_.attach(signatures(), op_);
+    sign_at_tags();
+    read_back();
+    return report_;
+  }
+
+private:
+  // --- what is there
+
+  void look() {
+    std::map<oci::Digest, oci::Descriptor> images;
+    const auto add = [&](const oci::Descriptor& image) { images.emplace(image.digest, image); };
+    std::ranges::for_each(what_.signed_images, add);
+    for (const auto& attestation : what_.attestations) {
+      std::ranges::for_each(attestation.images, add);
+    }
+    for (const auto& document : what_.documents) {
+      add(document.image);
+    }
+    std::vector<oci::Descriptor> list;
+    for (const auto& [digest, image] : images) {
+      list.push_back(image);
+    }
+    const auto found = map_each<Before>(
+        list, requests_at_once, op_, [&](const oci::Descriptor& image, const Operation& inner) {
+          const auto origin = annex_.read(image, inner);
+          Before before{.attachments = origin->attachments(image.digest, inner), .candidates = {}};
+          before.candidates =
+              read_attachments(*origin, image, before.attachments, requests_at_once, inner);
+          return before;
+        });
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      before_.emplace(list[i].digest, found[i]);
+    }
+  }
+
+  [[nodiscard]] bool is_said(const oci::Descriptor& image, std::string_view payload) const {
+    return std::ranges::any_of(before_.at(image.digest).candidates, [&](const auto& candidate) {
+      return says(candidate, payload, signatory_);
+    });
+  }
+
+  [[nodiscard]] bool is_listed(const oci::Descriptor& image, const oci::Digest& artifact) const {
+    return std::ranges::any_of(before_.at(image.digest).attachments, [&](const auto& attachment) {
+      return attachment.descriptor.digest == artifact;
+    });
+  }
+
+  [[nodiscard]] bool has_notation(const oci::Descriptor& image) const {
+    sign::Policy policy{.notation = {.certificates = {signatory_.certificates.back()}},
+                        .image = image,
+                        .annotations = options_.annotations,
+                        .time = options_.signed_at};
+    return sign::verify(policy, before_.at(image.digest).candidates).verified;
+  }
+
+  // --- what is missing
+
+  std::vector<transfer::MemoryArtifact> documents() {
+    std::vector<transfer::MemoryArtifact> missing;
+    for (const auto& document : what_.documents) {
+      auto artifact = make_document(document, options_.created);
+      if (is_listed(document.image, artifact.document.descriptor.digest)) {
+        ++report_.present;
+      } else {
+        missing.push_back(std::move(artifact));
+        ++report_.documents;
+      }
+    }
+    return missing;
+  }
+
+  std::vector<transfer::MemoryArtifact> attestations() {
+    std::vector<transfer::MemoryArtifact> missing;
+    const auto add = [&](const oci::Descriptor& image, std::string_view payload,
+                         const auto& bundle) {
+      if (is_said(image, payload)) {
+        ++report_.present;
+        return;
+      }
+      missing.push_back(bundle_artifact(image, bundle(), options_));
+      ++report_.attestations;
+    };
+    for (const auto& attestation : what_.attestations) {
+      const auto statement = statement_of(attestation);
+      const auto payload = sign::write(statement);
+      // One signature for all of its images, made when the first of them lacks it.
+      std::string bundle;
+      for (const auto& image : attestation.images) {
+        add(image, payload, [&]() -> const std::string& {
+          if (bundle.empty()) {
+            bundle = sign::sign_statement(statement, signatory_);
+          }
+          return bundle;
+        });
+      }
+    }
+    for (const auto& bundle : what_.bundles) {
+      add(what_.signed_images.front(), payload_of(bundle),
+          [&]() -> const std::string& { return bundle; });
+    }
+    return missing;
+  }
+
+  std::vector<transfer::MemoryArtifact> signatures() {
+    std::vector<transfer::MemoryArtifact> missing;
+    for (const auto& image : what_.signed_images) {
+      if (options_.formats.contains(sign::Format::bundle)) {
+        if (is_said(image, signature_payload(image, options_.annotations))) {
+          ++report_.present;
+        } else {
+          missing.push_back(bundle_artifact(
+              image, sign::sign_image(image.digest, options_.annotations, signatory_), options_));
+        }
+      }
+      if (options_.formats.contains(sign::Format::notation_jws)) {
+        if (has_notation(image)) {
+          ++report_.present;
+        } else {
+          missing.push_back(notation_artifact(image, signatory_, options_));
+        }
+      }
+    }
+    report_.signatures += missing.size();
+    return missing;
+  }
+
+  void sign_at_tags() {
+    if (!is_signed_at_tags()) {
+      return;
+    }
+    std::vector<std::size_t> written(what_.signed_images.size());
+    for_each_index(what_.signed_images.size(), requests_at_once, op_,
+                   [&](std::size_t at, const Operation& inner) {
+                     written[at] = sign_at_tag(what_.signed_images[at], inner) ? 1 : 0;
+                   });
+    for (const auto count : written) {
+      report_.signatures += count;
+      report_.present += 1 - count;
+    }
+  }
+
+  [[nodiscard]] bool is_signed_at_tags() const {
+    return options_.formats.contains(sign::Format::simple_signing) && !options_.references.empty();
+  }
+
+  bool sign_at_tag(const oci::Descriptor& image, const Operation& op) {
+    bool is_new = false;
+    const auto tag = sign::signature_tag(image.digest);
+    annex_.merge(
+        tag,
+        [&](const registry::Document* now) -> std::optional<transfer::MemoryArtifact> {
+          const auto existing =
+              now != nullptr ? std::optional(oci::parse_manifest(now->bytes, tag)) : std::nullopt;
+          const auto artifact =
+              sign::sign_simple(image.digest, options_.references, options_.annotations, signatory_,
+                                existing ? &*existing : nullptr);
+          if (existing && artifact.manifest.descriptor().digest == existing->descriptor().digest) {
+            return std::nullopt;
+          }
+          is_new = true;
+          return to_memory(artifact);
+        },
+        op);
+    return is_new;
+  }
+
+  // --- the proof
+
+  /// As a verifier sees it from now on: every format that was asked for, every statement.
+  void read_back() {
+    std::map<oci::Digest, Expected> expected;
+    for (const auto& image : what_.signed_images) {
+      expected.emplace(image.digest, Expected{image, true, {}});
+    }
+    for (const auto& attestation : what_.attestations) {
+      for (const auto& image : attestation.images) {
+        expected.emplace(image.digest, Expected{image, false, {}})
+            .first->second.attestations.push_back({.predicate_type = attestation.predicate_type});
+      }
+    }
+    std::vector<Expected> list;
+    for (auto& [digest, item] : expected) {
+      list.push_back(std::move(item));
+    }
+    for_each(list, requests_at_once, op_, [&](const Expected& item, const Operation& inner) {
+      const auto origin = annex_.read(item.image, inner);
+      const auto candidates =
+          read_attachments(*origin, item.image, origin->attachments(item.image.digest, inner),
+                           requests_at_once, inner);
+      check(item, candidates);
+    });
+  }
+
+  struct Expected {
+    oci::Descriptor image;
+    bool is_signed = false;
+    std::vector<sign::AttestationRule> attestations;
+  };
+
+  void check(const Expected& item, const std::vector<sign::Candidate>& candidates) const {
+    sign::Policy policy{.keys = {signatory_.signer.public_key()},
+                        .threshold = item.is_signed && !is_notation_alone() ? 1U : 0U,
+                        .image = item.image,
+                        .annotations = options_.annotations,
+                        .attestations = item.attestations,
+                        .time = options_.signed_at};
+    if (options_.formats.contains(sign::Format::notation_jws)) {
+      policy.notation.certificates = {signatory_.certificates.back()};
+      policy.threshold = item.is_signed ? 1 : 0;
+    }
+    const auto verdict = sign::verify(policy, candidates);
+    std::string cause = verdict.verified ? std::string() : verdict.reason;
+    if (item.is_signed) {
+      for (const auto format : options_.formats) {
+        if (format == sign::Format::simple_signing && !is_signed_at_tags()) {
+          continue;
+        }
+        const bool found = std::ranges::any_of(verdict.signatures, [&](const auto& signature) {
+          return signature.format == format && signature.verified;
+        });
+        if (!found && cause.empty()) {
+          cause = fmt::format("no signature of the form {} is found that verifies",
+                              quoted(sign::to_string(format)));
+        }
+      }
+    }
+    if (!cause.empty()) {
+      throw Error(ErrorCode::corrupt,
+                  fmt::format("cannot verify what was just written beside {}: {}",
+                              item.image.digest.to_string(), cause))
+          .with_hint("the registry alters or hides what it is given; nothing was named");
+    }
+  }
+
+  [[nodiscard]] bool is_notation_alone() const {
+    return options_.formats == std::set{sign::Format::notation_jws};
+  }
+
+  transfer::Annex& annex_;
+  const Annotating& what_;
+  const sign::Signatory& signatory_;
+  const SigningOptions& options_;
+  const Operation& op_;
+  SigningReport report_;
+  std::map<oci::Digest, Before> before_;
+};
+
+/// A token's two halves may not belong together: found out before anything is written.
+void check_signer(const sign::Signer& signer) {
+  constexpr std::string_view message = "does this key verify what it signs?";
+  const auto key = signer.public_key();
+  const auto scheme = sign::default_scheme(key.type());
+  if (!key.verify(message, signer.sign(message, scheme), scheme)) {
+    throw Error(ErrorCode::corrupt, "cannot sign: the key's public half does not verify what its "
+                                    "private half signs");
+  }
+}
+
+void check_options(const sign::Signatory& signatory, const SigningOptions& options) {
+  check_signer(signatory.signer);
+  if (options.formats.contains(sign::Format::notation_jws) && signatory.certificates.empty()) {
+    throw Error(ErrorCode::invalid_input,
+                "cannot sign for notation: it knows certificates, not keys")
+        .with_hint("give the key's certificate chain with --certificate");
+  }
+  for (const auto format : {sign::Format::envelope, sign::Format::notation_cose}) {
+    if (options.formats.contains(format)) {
+      throw Error(ErrorCode::invalid_input,
+                  fmt::format("cannot sign in the form {}: it is read only",
+                              quoted(sign::to_string(format))));
+    }
+  }
+}
+
+} // namespace
+
+SigningReport annotate(transfer::Annex& annex, const Annotating& what,
+                       const sign::Signatory& signatory, const SigningOptions& options,
+                       const Operation& op) {
+  check_options(signatory, options);
+  return Annotator(annex, what, signatory, options, op).run();
+}
+
+SigningReport attach_documents(transfer::Annex& annex, const std::vector<Document>& documents,
+                               std::chrono::sys_seconds created, const Operation& op) {
+  annex.attach(make_documents(documents, created), op);
+  return {.documents = documents.size()};
+}
+
+std::vector<transfer::MemoryArtifact> make_documents(const std::vector<Document>& documents,
+                                                     std::chrono::sys_seconds created) {
+  std::vector<transfer::MemoryArtifact> artifacts;
+  std::ranges::transform(documents, std::back_inserter(artifacts),
+                         [&](const auto& document) { return make_document(document, created); });
+  return artifacts;
+}
+
+std::vector<transfer::MemoryArtifact> make_artifacts(const Annotating& what,
+                                                     const sign::Signatory& signatory,
+                                                     const SigningOptions& options) {
+  check_options(signatory, options);
+  auto artifacts = make_documents(what.documents, options.created);
+  for (const auto& attestation : what.attestations) {
+    const auto bundle = sign::sign_statement(statement_of(attestation), signatory);
+    for (const auto& image : attestation.images) {
+      artifacts.push_back(bundle_artifact(image, bundle, options));
+    }
+  }
+  for (const auto& bundle : what.bundles) {
+    artifacts.push_back(bundle_artifact(what.signed_images.front(), bundle, options));
+  }
+  for (const auto& image : what.signed_images) {
+    if (options.formats.contains(sign::Format::bundle)) {
+      artifacts.push_back(bundle_artifact(
+          image, sign::sign_image(image.digest, options.annotations, signatory), options));
+    }
+    if (options.formats.contains(sign::Format::notation_jws)) {
+      artifacts.push_back(notation_artifact(image, signatory, options));
+    }
+    if (options.formats.contains(sign::Format::simple_signing) && !options.references.empty()) {
+      artifacts.push_back(to_memory(sign::sign_simple(image.digest, options.references,
+                                                      options.annotations, signatory, nullptr)));
+    }
+  }
+  return artifacts;
+}
+
+std::vector<std::string> simple_references(const image::Location& location,
+                                           const std::string& name) {
+  auto reference = location.reference;
+  if (!reference && !name.empty()) {
+    reference = oci::Reference::try_parse(name);
+  }
+  if (!reference) {
+    return {};
+  }
+  const auto repository = reference->registry().empty()
+                              ? reference->repository()
+                              : reference->registry() + "/" + reference->repository();
+  std::vector<std::string> references{repository};
+  if (!reference->digest() || !reference->tag().empty()) {
+    references.push_back(repository + ":" +
+                         (reference->tag().empty() ? "latest" : reference->tag()));
+  }
+  return references;
+}
+
+} // namespace aipack::trust

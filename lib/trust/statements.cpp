@@ -1,0 +1,92 @@
+#include "statements.hpp"
+
+#include "aipack/blob/blob.hpp"
+#include "aipack/core/error.hpp"
+#include "aipack/sign/bundle.hpp"
+
+namespace aipack::trust {
+namespace {
+
+/// Empty for what does not parse: then it says nothing.
+std::optional<sign::Bundle> try_bundle(std::string_view json) {
+  try {
+    return sign::parse_bundle(json, "bundle", sign::BundleRules::model_signing);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+/// With a certificate or a time stamp where those are wanted.
+bool is_proved_alike(const sign::Bundle& bundle, const sign::Signatory& signatory) {
+  if (signatory.timestamp && bundle.timestamps.empty()) {
+    return false;
+  }
+  if (signatory.certificates.empty()) {
+    return true;
+  }
+  const auto* const chain = std::get_if<sign::CertificateChain>(&bundle.material);
+  return chain != nullptr && !chain->empty() && chain->front() == signatory.certificates.front();
+}
+
+} // namespace
+
+std::string signature_payload(const oci::Descriptor& image, const oci::Annotations& annotations) {
+  return sign::write(
+      sign::Statement{.subjects = {sign::Subject::of(image.digest, annotations)},
+                      .predicate_type = std::string(sign::predicate_type::signature)});
+}
+
+sign::Statement statement_of(const Attestation& attestation) {
+  if (attestation.images.empty()) {
+    throw Error(ErrorCode::invalid_input, "cannot make a statement about no image");
+  }
+  sign::Statement statement{.subjects = {},
+                            .predicate_type = attestation.predicate_type,
+                            .predicate = attestation.predicate};
+  for (const auto& image : attestation.images) {
+    statement.subjects.push_back(sign::Subject::of(image.digest));
+  }
+  return statement;
+}
+
+std::string payload_of(std::string_view bundle_json) {
+  const auto bundle = try_bundle(bundle_json);
+  const auto* const envelope = bundle ? std::get_if<sign::Envelope>(&bundle->content) : nullptr;
+  return envelope != nullptr ? envelope->payload : std::string();
+}
+
+std::string payload_of(const sign::Candidate& candidate) {
+  return candidate.format == sign::Format::envelope
+             ? sign::parse_envelope(candidate.content, "envelope").payload
+             : payload_of(std::string_view(candidate.content));
+}
+
+bool says(const sign::Candidate& candidate, std::string_view payload,
+          const sign::Signatory& signatory) {
+  if (candidate.format != sign::Format::bundle || !candidate.refusal.empty()) {
+    return false;
+  }
+  const auto bundle = try_bundle(candidate.content);
+  const auto* const envelope = bundle ? std::get_if<sign::Envelope>(&bundle->content) : nullptr;
+  if (envelope == nullptr || envelope->payload != payload ||
+      envelope->payload_type != sign::statement_payload_type) {
+    return false;
+  }
+  const auto key = signatory.signer.public_key();
+  const auto message = sign::pre_authentication_encoding(envelope->payload_type, envelope->payload);
+  return is_proved_alike(*bundle, signatory) &&
+         key.verify_any(message, envelope->signatures.front().signature,
+                        sign::accepted_schemes(key.type()))
+             .has_value();
+}
+
+transfer::MemoryArtifact to_memory(const sign::Artifact& artifact) {
+  transfer::MemoryArtifact result{
+      .document = {artifact.manifest.descriptor(), artifact.manifest.bytes()}, .tag = artifact.tag};
+  for (const auto& blob : artifact.blobs) {
+    result.blobs.push_back(blob::memory_blob(blob.descriptor, blob.bytes));
+  }
+  return result;
+}
+
+} // namespace aipack::trust
