@@ -11,3 +11,6 @@
 #include "aipack/transfer/copy.hpp"       // IWYU pragma: export
 #include "aipack/transfer/load.hpp"       // IWYU pragma: export
 #include "aipack/transfer/open_image.hpp" // IWYU pragma: export
+#include "aipack/trust/images.hpp"        // IWYU pragma: export
+#include "aipack/trust/signing.hpp"       // IWYU pragma: export
+#include "aipack/trust/verification.hpp"  // IWYU pragma: export

@@ -3,6 +3,7 @@
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
 #include "aipack/transfer/open_image.hpp"
+#include "aipack/trust/verification.hpp"
 
 #include "composer.hpp"
 #include "labels.hpp"
@@ -34,13 +35,29 @@ void refuse_package_options(const BuildRequest& request) {
   }
 }
 
+void check_base_signature(transfer::Origin& origin, const oci::Descriptor& image,
+                          const Context& context, const BuildRequest& request,
+                          const Operation& op) {
+  if (request.base_keys.empty()) {
+    return;
+  }
+  const sign::Policy policy{
+      .keys = request.base_keys,
+      .image = image,
+      .time = std::chrono::sys_seconds(std::chrono::seconds(context.options.now))};
+  trust::require_verified(trust::verify_image(origin, image, {.policy = policy}, op),
+                          origin.name());
+}
+
 } // namespace
 
 std::vector<ImagePlan> plan_base(Context& context, const BuildRequest& request,
                                  const Operation& op) {
   refuse_package_options(request);
   const auto origin = transfer::open_origin(base_location(request.base), context.registry, op);
-  const auto source = transfer::open_image(*origin, op);
+  const auto root = origin->resolve(op);
+  check_base_signature(*origin, root, context, request, op);
+  const auto source = transfer::open_image(*origin, root, op);
   std::vector<ImagePlan> plans;
   const auto add = [&](const image::StoredImage& stored) {
     auto manifest = stored.manifest.descriptor();
@@ -87,6 +104,16 @@ image::StoredImage stored_base(transfer::Origin& origin, const PinnedBase& base,
 }
 
 } // namespace
+
+void check_locked_base(Context& context, const Plan& plan, const Operation& op) {
+  if (plan.request.base_keys.empty() || plan.images.empty()) {
+    return;
+  }
+  const auto origin = open_pinned(context, plan, op);
+  for (const auto& image : plan.images) {
+    check_base_signature(*origin, image.base->manifest, context, plan.request, op);
+  }
+}
 
 std::vector<PlatformReport> describe_base(Context& context, const Plan& plan, const Operation& op) {
   const auto origin = open_pinned(context, plan, op);

@@ -12,9 +12,12 @@ namespace aipack::build {
 
 /// The platforms of the request's base image, each pinned by its manifest's digest. Throws
 /// Error{not_found} for a platform that the base does not have, Error{invalid_input} for options
-/// that belong to a composed image.
+/// that belong to a composed image, Error{corrupt} when none of the request's keys signed it.
 [[nodiscard]] std::vector<ImagePlan> plan_base(Context& context, const BuildRequest& request,
                                                const Operation& op);
+
+/// What a lock pins must be signed as well, image by image, when the request names keys.
+void check_locked_base(Context& context, const Plan& plan, const Operation& op);
 
 /// An index of base images with layers on top. `origin` is where the base's layers are opened: it
 /// must outlive the images, and so must `op` of the call that made them.

@@ -215,7 +215,8 @@ std::vector<image::LayerPlan> model_layer_plans(const Plan& plan) {
   tree.add_missing_parents(model_mtime);
   return image::split(
       tree, [](const auto&, const auto&) { return image::Purpose::model; },
-      {.directory_mtime = model_mtime,
+      {.model_compression = plan.request.model_compression,
+       .directory_mtime = model_mtime,
        .max_model_layers = image.base ? max_model_layers_on_base : image::max_model_layers,
        .min_own_layer_bytes = image.base ? min_shard_bytes : 0});
 }
@@ -255,10 +256,12 @@ PlatformReport describe_platform(Context& context, const Plan& plan, const Image
 }
 
 PlatformLayers compose_platform(Context& context, const Plan& plan, const ImagePlan& image,
-                                deb::PackageSource& packages, unsigned codec_threads,
-                                const Operation& op) {
+                                deb::PackageSource& packages, Compositions compositions,
+                                unsigned codec_threads, const Operation& op) {
   const auto key = composition_key(plan, image, op);
-  if (auto known = find_composition(context, key)) {
+  auto known =
+      compositions == Compositions::remembered ? find_composition(context, key) : std::nullopt;
+  if (known) {
     restore_packages(known->report, image);
     add_skipped(known->report, image);
     return std::move(*known);
@@ -281,7 +284,10 @@ std::vector<image::Layer> seal_models(Context& context, const Plan& plan, const 
   const auto at_once = place.concurrency != 0 ? place.concurrency : context.threads;
   return map_each<image::Layer>(
       plans, at_once, op, [&](const image::LayerPlan& layer, const Operation& inner) {
-        return image::seal_weights(layer, place.into, {.digest_cache = &context.digests}, inner);
+        return plan.request.model_compression.codec == codec::Codec::none
+                   ? image::seal_weights(layer, place.into, {.digest_cache = &context.digests},
+                                         inner)
+                   : image::seal(layer, context.layers, {.threads = context.threads}, inner);
       });
 }
 

@@ -21,6 +21,9 @@ struct WeightsPlace {
   unsigned concurrency = 0;         ///< layers at once; 0: as many as there are threads
 };
 
+/// Whether a composition that was made before of the same inputs may stand for one that is made.
+enum class Compositions { remembered, made_anew };
+
 /// Hops 6 and 7: packages fetched and opened, the root composed, cut into layers; nothing sealed.
 [[nodiscard]] PlatformReport describe_platform(Context& context, const Plan& plan,
                                                const ImagePlan& image, deb::PackageSource& packages,
@@ -29,7 +32,8 @@ struct WeightsPlace {
 /// Hops 6 to 8 for one platform, or the remembered result of the same inputs.
 [[nodiscard]] PlatformLayers compose_platform(Context& context, const Plan& plan,
                                               const ImagePlan& image, deb::PackageSource& packages,
-                                              unsigned codec_threads, const Operation& op);
+                                              Compositions compositions, unsigned codec_threads,
+                                              const Operation& op);
 
 /// The layers of the models: the same for every platform. With `into` their bytes go there in the
 /// pass that hashes them.

@@ -6,12 +6,12 @@
 #include "aipack/transfer/open_image.hpp"
 
 #include "base.hpp"
-#include "composer.hpp"
+#include "compose.hpp"
 #include "composition_cache.hpp"
 #include "context.hpp"
-#include "labels.hpp"
 #include "planner.hpp"
 #include "publish.hpp"
+#include "rebuild.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -23,7 +23,6 @@ namespace aipack::build {
 
 struct Engine::Impl {
   explicit Impl(EngineOptions options) : context(std::move(options)) {}
-  BuildReport build(const Plan& plan, const Outputs& outputs, const Operation& op);
   Context context;
 };
 
@@ -70,93 +69,6 @@ BuildRequest completed(BuildRequest request) {
   return request;
 }
 
-LayerReport report_of(const image::Layer& layer) {
-  const auto& descriptor = layer.blob->descriptor();
-  return {.purpose = layer.purpose,
-          .title = layer.title,
-          .diff_id = layer.diff_id,
-          .digest = descriptor.digest,
-          .media_type = descriptor.media_type,
-          .size_bytes = descriptor.size_bytes,
-          .uncompressed_bytes = layer.uncompressed_bytes,
-          .files = layer.file_count};
-}
-
-void add_layers(PlatformReport& report, const image::Image& image) {
-  report.digest = image.manifest.descriptor().digest;
-  for (const auto& layer : image.layers) {
-    report.layers.push_back(report_of(layer));
-    report.image_bytes += layer.uncompressed_bytes;
-    report.image_bytes_compressed += layer.blob->descriptor().size_bytes;
-  }
-}
-
-/// Images with what their blobs are read through.
-struct Composed {
-  image::Index index;
-  std::unique_ptr<transfer::Origin> base{}; ///< of the base's layers; null without a base
-};
-
-Composed extend(Context& context, const Plan& plan, const WeightsPlace& weights,
-                std::vector<PlatformReport>& reports, const Operation& op) {
-  auto layers = seal_user_files(context, plan, op);
-  auto models = seal_models(context, plan, weights, op);
-  context.digests.save();
-  std::ranges::move(models, std::back_inserter(layers));
-  auto extended = extend_base(context, plan, layers, op);
-  std::string created;
-  for (std::size_t i = 0; i < extended.images.size(); ++i) {
-    const auto& image = extended.images[i];
-    created = std::max(created, image.config->created);
-    reports.push_back({.platform = image.platform,
-                       .runtime = plan.images[i].base->reference,
-                       .digest = {},
-                       .packages = {},
-                       .dropped = {},
-                       .scripts = {},
-                       .notes = {},
-                       .layers = {}});
-    add_layers(reports.back(), image);
-  }
-  return {image::make_index(std::move(extended.images), index_annotations(plan, created)),
-          std::move(extended.origin)};
-}
-
-/// Hops 6 to 9.
-Composed compose_index(Context& context, const Plan& plan, const WeightsPlace& weights,
-                       std::vector<PlatformReport>& reports, const Operation& op) {
-  if (plan.images.front().base) {
-    return extend(context, plan, weights, reports, op);
-  }
-  const auto packages = context.packages(plan.request);
-  std::vector<image::Layer> models;
-  std::vector<PlatformLayers> platforms(plan.images.size());
-  // The weights are hashed beside the composition of the platforms: neither waits for the other.
-  for_each_index(plan.images.size() + 1, std::max<unsigned>(context.threads, 2), op,
-                 [&](std::size_t index, const Operation& inner) {
-                   if (index == 0) {
-                     models = seal_models(context, plan, weights, inner);
-                   } else {
-                     platforms[index - 1] = compose_platform(context, plan, plan.images[index - 1],
-                                                             *packages, context.threads, inner);
-                   }
-                 });
-  context.digests.save();
-
-  std::vector<image::Image> images;
-  std::int64_t created = 0;
-  for (std::size_t i = 0; i < platforms.size(); ++i) {
-    auto layers = std::move(platforms[i].layers);
-    layers.insert(layers.end(), models.begin(), models.end());
-    images.push_back(
-        image::make_image(std::move(layers), image_settings(plan, plan.images[i], platforms[i])));
-    add_layers(platforms[i].report, images.back());
-    reports.push_back(std::move(platforms[i].report));
-    created = std::max(created, platforms[i].epoch);
-  }
-  return {image::make_index(std::move(images), index_annotations(plan, oci::rfc3339(created)))};
-}
-
 } // namespace
 
 Plan Engine::plan(const BuildRequest& request, const Operation& op) const {
@@ -191,7 +103,9 @@ image::Index Engine::compose(const Plan& plan, const Operation& op,
                 "read only when they are wanted")
         .with_hint("call build() with a destination");
   }
-  return compose_index(impl_->context, plan, {}, reports != nullptr ? *reports : ignored, op).index;
+  return compose_index(impl_->context, plan, {}, Compositions::remembered,
+                       reports != nullptr ? *reports : ignored, op)
+      .index;
 }
 
 registry::Registry& Engine::registries() const {
@@ -200,144 +114,19 @@ registry::Registry& Engine::registries() const {
 
 BuildReport Engine::build(const Plan& plan, const Outputs& outputs, const Operation& op) const {
   try {
-    return impl_->build(plan, outputs, op);
+    return publish(impl_->context, plan, outputs, op);
   } catch (const Error& error) {
     // A layer in the cache may have been damaged since it was sealed: it goes, and is made again.
     if (error.code() != ErrorCode::corrupt || !drop_damaged_layers(impl_->context, op)) {
       throw;
     }
   }
-  return impl_->build(plan, outputs, op);
+  return publish(impl_->context, plan, outputs, op);
 }
 
-namespace {
-
-using Kind = image::Location::Kind;
-
-const image::Location* first_of(const Outputs& outputs, Kind kind) {
-  const auto found = std::ranges::find(outputs.destinations, kind, &image::Location::kind);
-  return found == outputs.destinations.end() ? nullptr : &*found;
-}
-
-void check(const Plan& plan, const Outputs& outputs) {
-  if (outputs.destinations.empty() && outputs.engines.empty()) {
-    throw Error(ErrorCode::invalid_input, "cannot build: there is no place to write to");
-  }
-  for (const auto& destination : outputs.destinations) {
-    if (destination.kind == Kind::docker_archive && plan.images.size() != 1) {
-      throw Error(ErrorCode::invalid_input,
-                  "cannot write a docker archive: it holds the image of one platform")
-          .with_hint("choose one with --platform, or write an oci-archive");
-    }
-  }
-}
-
-/// A layout that did not exist before goes again when the build fails: an empty one is no result.
-class NewLayout {
-public:
-  explicit NewLayout(const std::filesystem::path& directory) : directory_(directory) {
-    std::error_code ignored;
-    is_new_ = !std::filesystem::exists(directory, ignored);
-  }
-  ~NewLayout() {
-    std::error_code ignored;
-    if (is_new_) {
-      std::filesystem::remove_all(directory_, ignored);
-    }
-  }
-  NewLayout(const NewLayout&) = delete;
-  NewLayout& operator=(const NewLayout&) = delete;
-  void keep() noexcept { is_new_ = false; }
-
-private:
-  std::filesystem::path directory_;
-  bool is_new_ = false;
-};
-
-std::string docker_archive_name(const image::Location& destination, const Plan& plan) {
-  return destination.tag.empty() ? default_image_name(plan.models) + ":latest" : destination.tag;
-}
-
-void add(image::WriteReport& sum, const image::WriteReport& part) {
-  sum.new_bytes += part.new_bytes;
-  sum.reused_bytes += part.reused_bytes;
-  sum.cloned_bytes += part.cloned_bytes;
-}
-
-} // namespace
-
-BuildReport Engine::Impl::build(const Plan& plan, const Outputs& outputs, const Operation& op) {
-  check(plan, outputs);
-  // The weights go in one pass to the place that needs their bytes: a layout on disk, else a
-  // registry. The other places read them again from the model files.
-  const auto* layout_place = first_of(outputs, Kind::layout);
-  const auto* registry_place = first_of(outputs, Kind::registry);
-  std::optional<NewLayout> new_layout;
-  std::optional<blob::Layout> layout;
-  std::optional<RegistryWeights> sender;
-  WeightsPlace weights;
-  if (layout_place != nullptr) {
-    new_layout.emplace(layout_place->path);
-    layout = blob::Layout::create(layout_place->path);
-    weights.into = &layout->blobs();
-  } else if (registry_place != nullptr) {
-    sender.emplace(context.registry, registry_place->reference.value());
-    weights = {.into = &*sender, .concurrency = context.options.registry.concurrency};
-  }
-  auto requests_before = context.registry.requests();
-  BuildReport report{.reference = outputs.destinations.empty()
-                                      ? outputs.engine_tag
-                                      : outputs.destinations.front().to_string(),
-                     .digest = oci::Digest::of(""),
-                     .platforms = {}};
-  const auto composed = compose_index(context, plan, weights, report.platforms, op);
-  const auto& index = composed.index;
-  report.digest = index.digest();
-
-  const auto origin = transfer::open_origin(index);
-  for (const auto& destination : outputs.destinations) {
-    switch (destination.kind) {
-    case Kind::layout: {
-      if (&destination != layout_place) {
-        layout = blob::Layout::create(destination.path);
-      }
-      add(report.written,
-          image::write_layout(index, *layout, destination.tag, context.threads, op));
-      if (&destination == layout_place) {
-        new_layout->keep(); // it is whole, whatever becomes of the places after it
-      }
-      break;
-    }
-    case Kind::oci_archive:
-      add(report.written, image::write_oci_archive(index, destination.path, destination.tag, op));
-      break;
-    case Kind::docker_archive:
-      report.written.new_bytes +=
-          transfer::write_docker_archive(*origin, destination.path,
-                                         docker_archive_name(destination, plan), {}, op)
-              .sent_bytes;
-      break;
-    case Kind::registry: {
-      transfer::CopyOptions options{.concurrency = context.options.registry.concurrency};
-      options.target.mount_sources = mount_sources(plan, destination);
-      auto pushed = transfer::copy(*origin, destination, context.registry, options, op);
-      if (&destination == registry_place && sender) {
-        sender->add_to(pushed);
-      }
-      const auto requests = context.registry.requests();
-      pushed.requests = requests - std::exchange(requests_before, requests);
-      report.pushed.push_back(std::move(pushed));
-      break;
-    }
-    }
-  }
-  for (const auto& engine : outputs.engines) {
-    report.loaded.push_back(transfer::load(*origin, engine, {.tag = outputs.engine_tag}, op));
-    if (report.reference.empty()) {
-      report.reference = report.loaded.back().reference;
-    }
-  }
-  return report;
+RebuildReport Engine::verify_rebuild(const image::Location& image, const RebuildRequest& request,
+                                     const Operation& op) const {
+  return rebuild(impl_->context, image, request, op);
 }
 
 rootfs::Record Engine::composition(const image::Location& image, const oci::Platform& platform,

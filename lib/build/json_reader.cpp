@@ -91,4 +91,30 @@ std::vector<std::string> JsonReader::texts(const char* key) const {
   return result;
 }
 
+bool JsonReader::flag_or_false(const char* key) const {
+  if (!has(key)) {
+    return false;
+  }
+  const auto& value = member(key);
+  if (!value.is_boolean()) {
+    fail(fmt::format("'{}' is neither true nor false", key));
+  }
+  return value.get<bool>();
+}
+
+std::map<std::string, std::string> JsonReader::map_or_none(const char* key) const {
+  std::map<std::string, std::string> result;
+  if (!has(key)) {
+    return result;
+  }
+  const auto& object = member(key);
+  if (!object.is_object()) {
+    fail(fmt::format("'{}' is no object", key));
+  }
+  for (const auto& [name, value] : object.items()) {
+    result[name] = JsonReader(value, name_).as_text(fmt::format("'{}' of '{}'", name, key));
+  }
+  return result;
+}
+
 } // namespace aipack::build

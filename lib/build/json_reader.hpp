@@ -3,6 +3,7 @@
 #include "aipack/oci/digest.hpp"
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +47,12 @@ public:
   [[nodiscard]] std::vector<std::string> texts_or_none(const char* key) const {
     return has(key) ? texts(key) : std::vector<std::string>();
   }
+  /// False where there is no such member.
+  [[nodiscard]] bool flag_or_false(const char* key) const;
+  /// An object of texts; empty where there is none.
+  [[nodiscard]] std::map<std::string, std::string> map_or_none(const char* key) const;
+  /// The member as JSON again, on one line.
+  [[nodiscard]] std::string dump(const char* key) const { return member(key).dump(); }
   /// Calls `fn(JsonReader)` for each item of a list.
   template <class Fn>
   void each(const char* key, Fn&& fn) const {

@@ -20,11 +20,13 @@ namespace {
 model::Model inspect_model(const std::filesystem::path& path, const BuildRequest& request,
                            const Operation& op) {
   auto model = model::inspect(path, op);
+  auto found = model.findings; // those that are allowed stay on record
   std::erase_if(model.findings, [&](const model::Finding& finding) {
     return std::ranges::find(request.allowed_findings, finding.rule) !=
            request.allowed_findings.end();
   });
   model::require_acceptable(model);
+  model.findings = std::move(found);
   return model;
 }
 
@@ -71,8 +73,9 @@ std::vector<PlannedModel> planned(Context& context, const std::vector<model::Mod
                        .digests = {},
                        .license = model.license,
                        .description = model.description,
-                       .producer = std::string(trim(
-                           fmt::format("{} {}", model.producer_name, model.producer_version)))};
+                       .producer = std::string(
+                           trim(fmt::format("{} {}", model.producer_name, model.producer_version))),
+                       .findings = model.findings};
     for (const auto& file : model.files) {
       entry.digests.push_back(
           file.size_bytes <= max_digested_bytes
@@ -244,8 +247,8 @@ Plan make_plan(Context& context, const BuildRequest& request, const Operation& o
 namespace {
 
 /// Locked models are the same files: by digest where the lock has one, else by size.
-void check_models(const std::vector<PlannedModel>& models, const Lock& lock,
-                  std::string_view name) {
+void check_models(Context& context, std::vector<PlannedModel>& models, const Lock& lock,
+                  std::string_view name, const Operation& op) {
   const auto fail = [&](std::string cause) {
     throw Error(ErrorCode::invalid_input,
                 fmt::format("cannot use lock file {}: {}", quoted(name), cause))
@@ -261,6 +264,9 @@ void check_models(const std::vector<PlannedModel>& models, const Lock& lock,
     }
     for (std::size_t j = 0; j < locked.files.size(); ++j) {
       const auto& file = models[i].files[j];
+      if (locked.files[j].digest && !models[i].digests[j]) {
+        models[i].digests[j] = blob::file_digest(file.source, context.digests, op);
+      }
       if (locked.files[j].path != file.path || locked.files[j].size_bytes != file.size_bytes ||
           (locked.files[j].digest && locked.files[j].digest != models[i].digests[j])) {
         fail(fmt::format("model file {} is not the one it pins", quoted(file.path)));
@@ -303,10 +309,11 @@ Plan make_locked_plan(Context& context, const BuildRequest& request, std::string
                                            : plan_plain_models(context, request, op),
             .images = {},
             .locked = true};
-  check_models(plan.models, lock, name);
+  check_models(context, plan.models, lock, name, op);
   check_request(request, lock, name);
   if (!request.base.empty() && request.every_platform) {
     plan.images = lock.images;
+    check_locked_base(context, plan, op);
     return plan;
   }
   for (const auto& platform : request.platforms) {
@@ -327,6 +334,9 @@ Plan make_locked_plan(Context& context, const BuildRequest& request, std::string
           .with_hint("use the aipack version that wrote the lock, or write it again with 'aipack "
                      "plan -o'");
     }
+  }
+  if (!request.base.empty()) {
+    check_locked_base(context, plan, op);
   }
   return plan;
 }

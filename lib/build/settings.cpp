@@ -31,6 +31,7 @@ const std::vector<std::string> known_keys{"model_name",
                                           "mirror",
                                           "user",
                                           "compress",
+                                          "compress_models",
                                           "tag",
                                           "output",
                                           "packages",
@@ -142,6 +143,8 @@ void assign(Settings& settings, const std::string& key, const YAML::Node& value,
     settings.user = text();
   } else if (key == "compress") {
     settings.compress = text();
+  } else if (key == "compress_models") {
+    settings.compress_models = text();
   } else if (key == "tag") {
     settings.tag = text();
   } else if (key == "output") {
@@ -297,6 +300,7 @@ Settings merge(Settings strong, const Settings& weak) {
   prefer(strong.mirror, weak.mirror);
   prefer(strong.user, weak.user);
   prefer(strong.compress, weak.compress);
+  prefer(strong.compress_models, weak.compress_models);
   prefer(strong.tag, weak.tag);
   prefer(strong.output, weak.output);
   prefer(strong.packages, weak.packages);
@@ -363,6 +367,9 @@ BuildRequest make_request(const std::vector<std::filesystem::path>& models,
   }
   if (settings.compress) {
     request.compression = codec::Compression::parse(*settings.compress);
+  }
+  if (settings.compress_models) {
+    request.model_compression = codec::Compression::parse(*settings.compress_models);
   }
   if (settings.source_date_epoch) {
     request.source_date_epoch = parse_source_date_epoch(*settings.source_date_epoch);

@@ -157,8 +157,7 @@ LayerPlan make_plan(Purpose purpose, const Units& units, const fs::FileTree& tre
   }
   LayerPlan plan;
   plan.purpose = purpose;
-  plan.compression =
-      purpose == Purpose::model ? codec::Compression{codec::Codec::none, 0} : options.compression;
+  plan.compression = purpose == Purpose::model ? options.model_compression : options.compression;
   plan.title = title_of(purpose, entries);
   plan.entries.assign(std::make_move_iterator(entries.begin()),
                       std::make_move_iterator(entries.end()));

@@ -38,11 +38,16 @@ std::string codename_of(std::string_view suite) {
   return std::string(suite);
 }
 
+std::string package_url(std::string_view name, std::string_view version,
+                        std::string_view architecture, std::string_view suite) {
+  const auto distro = codename_of(suite);
+  return fmt::format("pkg:deb/debian/{}@{}?arch={}{}", encoded(name), encoded(version),
+                     encoded(architecture), distro.empty() ? "" : "&distro=" + encoded(distro));
+}
+
 std::string deb_purl(const Package& package, const std::string& suite) {
-  const auto distro = codename_of(package.suite.empty() ? suite : package.suite);
-  return fmt::format("pkg:deb/debian/{}@{}?arch={}{}", encoded(package.name),
-                     encoded(package.version), encoded(package.architecture),
-                     distro.empty() ? "" : "&distro=" + encoded(distro));
+  return package_url(package.name, package.version, package.architecture,
+                     package.suite.empty() ? suite : package.suite);
 }
 
 std::string repository_name(std::string_view title) {

@@ -1,7 +1,9 @@
 #pragma once
 
 #include "aipack/build/plan.hpp"
+#include "aipack/build/rebuild.hpp"
 #include "aipack/build/request.hpp"
+#include "aipack/build/signing.hpp"
 #include "aipack/core/export.hpp"
 #include "aipack/core/operation.hpp"
 #include "aipack/image/image.hpp"
@@ -42,6 +44,10 @@ struct Outputs {
   std::vector<image::Location> destinations{};
   std::vector<transfer::ContainerEngine> engines{}; ///< the host's platform, or the only one
   std::string engine_tag{};                         ///< "NAME:TAG" in those engines; empty: none
+  Signing signing{}; ///< beside the image in registries, layouts and OCI archives
+  /// What signatures in layouts and archives call the image, "registry.example/digits:1"; those in
+  /// a registry have its own name. Empty: the layout gets no signature at a tag.
+  std::string signed_name{};
 };
 
 /// A layer as people see it.
@@ -82,6 +88,8 @@ struct BuildReport {
   image::WriteReport written{};               ///< to layouts and archives
   std::vector<transfer::CopyReport> pushed{}; ///< one per registry
   std::vector<transfer::LoadReport> loaded{}; ///< one per engine
+  trust::SigningReport attached{};            ///< beside the image, in all places together
+  std::vector<std::string> notes{};           ///< what was not signed, and why
 };
 
 /// Why a runtime can or cannot serve a model.
@@ -128,12 +136,20 @@ public:
   /// build() sends those where they are wanted.
   [[nodiscard]] image::Index compose(const Plan& plan, const Operation& op,
                                      std::vector<PlatformReport>* reports = nullptr) const;
-  /// Hops 6 to 10: to layouts, archives, registries and container engines.
+  /// Hops 6 to 10: to layouts, archives, registries and container engines. Whatever
+  /// `outputs.signing` asks for is made, written, read back and verified before a tag stands for
+  /// the image.
   BuildReport build(const Plan& plan, const Outputs& outputs, const Operation& op) const;
   BuildReport build(const Plan& plan, const image::Location& destination,
                     const Operation& op) const {
     return build(plan, Outputs{.destinations = {destination}}, op);
   }
+
+  /// Composes an image again from its signed provenance and compares: the signature then proves the
+  /// content, not only the publisher. Throws what verifying the provenance and building throw.
+  [[nodiscard]] RebuildReport verify_rebuild(const image::Location& image,
+                                             const RebuildRequest& request,
+                                             const Operation& op) const;
 
   /// The registries of this engine: one set of connections and tokens.
   [[nodiscard]] registry::Registry& registries() const;

@@ -68,6 +68,7 @@ struct PlannedModel {
   std::string license{};
   std::string description{};
   std::string producer{};
+  std::vector<model::Finding> findings{}; ///< that do not stop a build, or were allowed
 };
 inline constexpr std::uint64_t max_digested_bytes = std::uint64_t{64} << 20;
 

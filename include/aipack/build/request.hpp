@@ -4,6 +4,7 @@
 #include "aipack/core/export.hpp"
 #include "aipack/fs/root_path.hpp"
 #include "aipack/oci/platform.hpp"
+#include "aipack/sign/key.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -34,6 +35,8 @@ struct BuildRequest {
   /// An image to extend instead of composing one, in the syntax of image::Location: its layers and
   /// config are kept, models and files are added.
   std::string base{};
+  /// One of these must have signed the base image; empty: nobody is asked for.
+  std::vector<sign::PublicKey> base_keys{};
   std::string runtime{}; ///< empty: the first of the catalog that can serve the models
   std::string suite{};   ///< empty: the runtime's
   std::string mirror{};  ///< "URL" or "URL,SECURITY_URL"; empty: the host's apt configuration, else
@@ -48,6 +51,9 @@ struct BuildRequest {
   /// Numeric, "UID:GID"; empty: the unprivileged 65532:65532, or the base image's own.
   std::string user{};
   codec::Compression compression{};
+  /// Of the models' layers. Plain ones are not copied, and share extents with the model's files;
+  /// compressed ones are for tools that read no plain layers.
+  codec::Compression model_compression{.codec = codec::Codec::none};
   std::optional<std::int64_t>
       source_date_epoch{}; ///< seconds; empty: the newest file of the packages
   bool ignore_valid_until = false;

@@ -19,7 +19,7 @@ inline constexpr std::uint64_t max_settings_bytes = std::uint64_t{1} << 20;
 /// a weaker source.
 struct Settings {
   std::optional<std::string> model_name, platform, base, runtime, suite, mirror, user, compress,
-      tag, output;
+      compress_models, tag, output;
   std::optional<std::vector<std::string>> packages, files, entrypoint, env, allow, waive_scripts;
   std::map<std::string, std::string> labels, annotations;
   std::optional<bool> ignore_valid_until, skip_incomplete_suites;

@@ -15,7 +15,8 @@ namespace aipack::image {
 inline constexpr std::size_t max_model_layers = max_layers - 4;
 
 struct SplitOptions {
-  codec::Compression compression{}; ///< of every layer but the model's, which stay plain
+  codec::Compression compression{}; ///< of every layer but the model's
+  codec::Compression model_compression{.codec = codec::Codec::none};
   std::int64_t directory_mtime =
       0; ///< of every directory, seconds: a constant, since a directory is in several layers
   std::size_t max_model_layers = image::max_model_layers; ///< at least 2

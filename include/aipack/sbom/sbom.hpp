@@ -116,6 +116,13 @@ struct InventoryOptions {
 /// exist.
 [[nodiscard]] AIPACK_API Inventory part_of(const Inventory& whole, const oci::Platform& platform);
 
+/// "pkg:deb/debian/libre2-11@20240702-3%2Bb1?arch=amd64&distro=trixie": what scanners know a Debian
+/// package by. `suite` may be one beside it ("trixie-security"), or empty. Source: purl-spec,
+/// "deb".
+[[nodiscard]] AIPACK_API std::string package_url(std::string_view name, std::string_view version,
+                                                 std::string_view architecture,
+                                                 std::string_view suite);
+
 /// The documents that can be written.
 enum class Format { spdx_json, cyclonedx_json };
 /// "spdx-json", "cyclonedx-json".

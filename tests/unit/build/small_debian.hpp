@@ -24,14 +24,15 @@ struct SmallDebian {
   std::filesystem::path server = data / "serve/amd64/server";
   std::filesystem::path model = directory.path() / "linear.onnx";
 
-  SmallDebian() {
+  /// `content` is what the package's one file holds.
+  explicit SmallDebian(const std::string& content = "data") {
     const SigningKey key({.created = signed_at - 24 * 60 * 60});
     TestArchive archive;
     archive.suite = "sid";
     archive.suite_class = "unstable";
     archive.date = signed_at;
     archive.architectures = {"amd64"};
-    archive.packages = {{.name = "served", .files = {{"usr/share/served/data", "data"}}}};
+    archive.packages = {{.name = "served", .files = {{"usr/share/served/data", content}}}};
     write_files(mirror, archive.files());
     write_files(mirror, {{archive.in_release_path(),
                           key.clear_sign(archive.release_text(),

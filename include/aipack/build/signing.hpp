@@ -1,0 +1,28 @@
+#pragma once
+
+#include "aipack/core/export.hpp"
+#include "aipack/oci/descriptor.hpp"
+#include "aipack/sign/signing.hpp"
+#include "aipack/sign/verify.hpp"
+#include "aipack/trust/signing.hpp"
+
+#include <chrono>
+#include <set>
+
+namespace aipack::build {
+
+/// What a build writes beside its image. With a signatory: SBOMs (SPDX, CycloneDX with the models
+/// as ML-BOM), SLSA provenance and the models' findings as attestations, an OpenSSF signature of
+/// each model where the key's kind allows one, and signatures of the index and of each platform's
+/// image. Without one, and with `sboms`: the SBOMs as they are.
+struct Signing {
+  const sign::Signatory* signatory = nullptr; ///< outlives the build
+  bool sboms = false;
+  std::set<sign::Format> formats{sign::Format::bundle, sign::Format::simple_signing};
+  oci::Annotations annotations{};       ///< that signatures carry
+  std::chrono::sys_seconds signed_at{}; ///< notation's signing time, certificates' validity
+
+  [[nodiscard]] bool writes_anything() const noexcept { return signatory != nullptr || sboms; }
+};
+
+} // namespace aipack::build
