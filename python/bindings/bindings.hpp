@@ -3,6 +3,7 @@
 #include "aipack/aipack.hpp"
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@ void bind_errors(py::module_& module);
 void bind_model(py::module_& module);
 void bind_image(py::module_& module);
 void bind_transfer(py::module_& module);
+void bind_trust(py::module_& module);
 void bind_build(py::module_& module);
 void bind_progress(py::module_& module);
 
@@ -40,6 +42,10 @@ Result call(const py::object& progress, Work&& work) {
 /// The engines of these names; throws as transfer::find_engine() does.
 [[nodiscard]] std::vector<transfer::ContainerEngine>
 container_engines(const std::vector<std::string>& names, const Operation& op);
+
+/// How a build is signed: `key` is a Key or None. `signatory` is what the result refers to.
+[[nodiscard]] build::Signing signing_of(const py::object& key, bool sboms, std::int64_t now,
+                                        std::unique_ptr<sign::Signatory>& signatory);
 
 /// Text out of a model or an image as a Python string: bytes that are not UTF-8 are replaced, since
 /// they are the author's, not ours.

@@ -137,6 +137,8 @@ void bind_reports(py::module_& module) {
           "new_bytes", [](const build::BuildReport& report) { return report.written.new_bytes; })
       .def_readonly("pushed", &build::BuildReport::pushed, "One per registry.")
       .def_readonly("loaded", &build::BuildReport::loaded, "One per container engine.")
+      .def_readonly("attached", &build::BuildReport::attached, "Beside the image.")
+      .def_readonly("notes", &build::BuildReport::notes)
       .def("__repr__", [](const build::BuildReport& report) {
         return "<BuildReport " + report.reference + " " + report.digest.to_string() + ">";
       });
@@ -215,8 +217,12 @@ void bind_build(py::module_& module) {
       .def("build",
            [](const build::Engine& engine, const build::Plan& plan,
               const std::vector<std::string>& destinations, const std::vector<std::string>& engines,
-              const std::string& engine_tag, const py::object& progress) {
-             build::Outputs outputs{.engine_tag = engine_tag};
+              const std::string& engine_tag, const py::object& key, bool sboms, std::int64_t now,
+              const py::object& progress) {
+             std::unique_ptr<sign::Signatory> signatory;
+             build::Outputs outputs{.engine_tag = engine_tag,
+                                    .signing = signing_of(key, sboms, now, signatory),
+                                    .signed_name = engine_tag};
              for (const auto& destination : destinations) {
                outputs.destinations.push_back(image::Location::parse(destination));
              }

@@ -9,5 +9,6 @@ PYBIND11_MODULE(_core, module) {
   bind_model(module);
   bind_image(module);
   bind_transfer(module);
+  bind_trust(module);
   bind_build(module);
 }

@@ -3,7 +3,7 @@
 
     bench.py TABLE... [--aipack PATH] [--work DIR] [--rounds N] [--size MIB]
 
-Tables: version, warm, platforms, weights, reflink, rebuild, memory, push, nochange; default: all that can run here. README.md tells what they are.
+Tables: version, warm, platforms, weights, reflink, rebuild, memory, push, nochange, sign, verify; default: all that can run here. README.md tells what they are.
 """
 
 import argparse
@@ -236,11 +236,11 @@ class Bench:
     # Registries: a sink that keeps sizes only, so that the client is what is measured.
 
     @contextlib.contextmanager
-    def sink(self):
+    def sink(self, storage="--sink"):
         server = pathlib.Path(self.aipack).with_name("test_registry")
         if not server.exists():
             raise SystemExit(f"bench: {server} is not built (AIPACK_BUILD_TESTS)")
-        process = subprocess.Popen([server, "--port", "0", "--sink", "--until-stdin-closes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen([server, "--port", "0", storage, "--until-stdin-closes"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             yield process.stdout.readline().strip().removeprefix("http://").rstrip("/")
         finally:
@@ -314,9 +314,55 @@ class Bench:
             ], self.rounds)
             print(f"requests: {report['requests']} (goal: <= 3)")
 
+    def keys(self, count):
+        """Private keys without a password, so that scrypt's time is not in the figures: it is meant to be slow."""
+        directory = self.work / "keys"
+        directory.mkdir(exist_ok=True)
+        for number in range(count):
+            if not (directory / f"{number}.key").exists():
+                subprocess.run([self.aipack, "keygen", "--format", "pkcs8", "-o", directory / str(number)], check=True, capture_output=True)
+        return directory
+
+    def sign(self):
+        self.warm_cache()
+        signing = ("--sign", "--key", self.keys(1) / "0.key")
+        target = self.work / "signed.oci"
+        table("The example for three platforms into a new layout", [
+            self.case("aipack build", *self.build(MODEL, target, "--platform", "all"), prepare=self.remove(target)),
+            self.case("aipack build --sign", *self.build(MODEL, target, "--platform", "all", *signing), prepare=self.remove(target),
+                      goal="100 ms more"),
+            self.case("aipack build --sign, signed before", *self.build(MODEL, target, "--platform", "all", *signing)),
+        ], self.rounds)
+        model = self.work / "sign-model"
+        model.mkdir(exist_ok=True)
+        big = external_model(model, self.size)
+        fresh = [self.remove(target), lambda: os.utime(model / "weights.bin")]  # another mtime: its digests are not remembered
+
+        def prepare():
+            for act in fresh:
+                act()
+
+        table(f"A model of {self.size // MIB} MiB into a new layout, digests unknown", [
+            self.case("aipack build", *self.build(big, target), prepare=prepare),
+            self.case("aipack build --sign", *self.build(big, target, *signing), prepare=prepare, goal="<= 1.02"),
+        ], self.rounds)
+
+    def verify(self):
+        self.warm_cache()
+        keys = self.keys(5)
+        with self.sink("--memory") as address:
+            reference = f"{address}/digits:1"
+            measure(self.command("build", MODEL, "-t", reference, "--push"), self.environment)
+            for number in range(5):  # a bundle and two payloads at the tag each
+                measure(self.command("sign", reference, "--root-only", "--key", keys / f"{number}.key"), self.environment)
+            table("Verification of an image with 15 candidates", [
+                self.case("aipack verify", "verify", reference, "--key", keys / "0.pub", goal="<= 50 ms for ten"),
+                self.case("aipack version", "version"),
+            ], self.rounds)
+
 
 def main():
-    tables = ["version", "warm", "platforms", "weights", "reflink", "rebuild", "memory", "push", "nochange"]
+    tables = ["version", "warm", "platforms", "weights", "reflink", "rebuild", "memory", "push", "nochange", "sign", "verify"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", nargs="*", metavar="TABLE", choices=[*tables, []])
     parser.add_argument("--aipack", default=SOURCE / "build/release/bin/aipack")

@@ -92,11 +92,14 @@ def test_skopeo_copies_the_whole_index(pushed, tmp_path):
     run("skopeo", "copy", "--all", "--src-tls-verify=false", f"docker://{reference}", f"oci:{tmp_path}/out:1")
 
 
-def test_crane_finds_nothing_to_complain_about(pushed):
+def test_crane_finds_nothing_to_complain_about(aipack, pushed, registry):
     crane = tool("sid", "crane")
     reference, _ = pushed
     # Without --fast crane takes every layer for gzip, and so refuses all zstd and plain ones, whoever made them.
     run(crane, "validate", "--remote", reference, "--insecure", "--fast")
+    in_gzip = f"{registry}/team/all-gzip:1"
+    aipack("build", MODEL, "-t", in_gzip, "--platform", "all", "--compress", "gzip:6", "--compress-models", "gzip:1", "--push")
+    run(crane, "validate", "--remote", in_gzip, "--insecure")
 
 
 def test_containerd_pulls_every_platform(pushed, tmp_path):

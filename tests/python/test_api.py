@@ -84,6 +84,35 @@ def test_sbom_lists_packages_and_the_model(engine, image):
         engine.sbom(image[0], "yaml")
 
 
+def test_a_signed_build_is_trusted_by_its_key_and_by_no_other(engine, plan, tmp_path):
+    key = aipack.make_key(tmp_path / "ours.key", "correct horse")
+    stranger = aipack.make_key(tmp_path / "stranger.key", "correct horse")
+    place = f"oci:{tmp_path}/signed.oci:1"
+    report = engine.build_plan(plan, output=place, tag="r.example/digits:1", key=key)
+    assert report.attached.signatures == 4 and report.attached.attestations == 8
+    (tmp_path / "ours.pub").write_text(key.public_key)
+    judged = engine.verify(place, [tmp_path / "ours.pub"], attestations=["spdxjson", "slsaprovenance1"], every_platform=True)
+    assert judged and judged.digest == report.digest
+    assert [image.platform for image in judged.images] == [None, "linux/amd64"]
+    refused = engine.verify(place, [stranger.public_key])
+    assert not refused and all(signature.reason for signature in refused.images[0].signatures)
+    assert engine.sign(place, aipack.read_key(tmp_path / "stranger.key", "correct horse"), annotations={"stage": "test"}).signatures == 2
+    assert engine.verify(place, [key.public_key, stranger.public_key], threshold=2)
+    assert engine.verify(place, [stranger.public_key], annotations={"stage": "test"})
+
+
+def test_keys_are_opened_with_their_password_and_never_replaced(tmp_path):
+    aipack.make_key(tmp_path / "k", "correct horse", "ed25519")
+    with pytest.raises(aipack.AlreadyExistsError):
+        aipack.make_key(tmp_path / "k", "correct horse")
+    for password in ("wrong", None):
+        with pytest.raises(aipack.UnauthenticatedError):
+            aipack.read_key(tmp_path / "k", password)
+    (tmp_path / "k").chmod(0o644)
+    with pytest.raises(aipack.DeniedError):
+        aipack.read_key(tmp_path / "k", "correct horse")
+
+
 def test_progress_arrives_as_typed_events(engine, plan, tmp_path):
     events = []
     engine.build_plan(plan, output=f"oci:{tmp_path}/p.oci:1", progress=events.append)

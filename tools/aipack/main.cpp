@@ -168,9 +168,10 @@ int run(int argc, char** argv) {
       "--version", [] { return std::string("aipack ") + std::string(version()); },
       "Print the version");
   app.footer("'aipack VERB --help' describes a verb. Documentation: aipack(1).");
-  for (const auto add : {add_build, add_plan, add_analyze, add_inspect, add_why, add_sbom, add_push,
-                         add_pull, add_copy, add_tags, add_login, add_logout, add_runtimes,
-                         add_cache, add_completion, add_version}) {
+  for (const auto add :
+       {add_build,  add_plan,   add_analyze,  add_inspect, add_why,        add_sbom,   add_push,
+        add_pull,   add_copy,   add_tags,     add_login,   add_logout,     add_keygen, add_sign,
+        add_attest, add_verify, add_runtimes, add_cache,   add_completion, add_version}) {
     add(app, session);
   }
   const bool wants_json = std::any_of(

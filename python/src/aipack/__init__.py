@@ -18,12 +18,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from . import _core, _defaults
 from ._core import (
+    AttestationVerdict,
     BuildReport,
     CopyReport,
     Dropped,
     Finding,
     Image,
     ImageLayer,
+    ImageVerdict,
+    Key,
     Layer,
     LoadReport,
     Model,
@@ -35,8 +38,11 @@ from ._core import (
     PlatformImage,
     PlatformReport,
     ProgressEvent,
+    SignatureVerdict,
+    SigningReport,
     Tensor,
     Verdict,
+    VerifyReport,
     WhyLink,
     __version__,
 )
@@ -57,10 +63,12 @@ from ._errors import (
 )
 
 __all__ = [
-    "AlreadyExistsError", "BuildReport", "CancelledError", "CopyReport", "CorruptError", "DeniedError", "Dropped", "Engine", "Error", "Finding", "Image",
-    "ImageLayer", "InternalError", "InvalidInputError", "Layer", "LoadReport", "LocalIOError", "Model", "ModelFile", "NotFoundError", "Operator", "Package",
-    "Plan", "PlanReport", "PlatformImage", "PlatformReport", "ProgressEvent", "Tensor", "UnauthenticatedError", "UnavailableError",
-    "UnsatisfiableError", "UnsupportedError", "Verdict", "WhyLink", "__version__", "analyze", "build", "copy", "inspect", "plan", "sbom", "tags", "why",
+    "AlreadyExistsError", "AttestationVerdict", "BuildReport", "CancelledError", "CopyReport", "CorruptError", "DeniedError", "Dropped", "Engine",
+    "Error", "Finding", "Image", "ImageLayer", "ImageVerdict", "InternalError", "InvalidInputError", "Key", "Layer", "LoadReport", "LocalIOError",
+    "Model", "ModelFile", "NotFoundError", "Operator", "Package", "Plan", "PlanReport", "PlatformImage", "PlatformReport", "ProgressEvent",
+    "SignatureVerdict", "SigningReport", "Tensor", "UnauthenticatedError", "UnavailableError", "UnsatisfiableError", "UnsupportedError", "Verdict",
+    "VerifyReport", "WhyLink", "__version__", "analyze", "build", "copy", "inspect", "make_key", "plan", "read_key", "sbom", "sign", "tags", "verify",
+    "why",
 ]
 
 Path = str | os.PathLike[str]
@@ -164,7 +172,7 @@ class Engine:
             packages: further Debian packages, kept whole.
             files: local files or folders to add, by their path in the image.
             lock: the text of a lock file; nothing that it does not pin is used.
-            options: ``base`` (an image to extend instead of composing one), ``runtime``, ``suite``, ``mirror``, ``model_name``, ``compress``, ``user``, ``source_date_epoch``, ``ignore_valid_until``,
+            options: ``base`` (an image to extend instead of composing one), ``runtime``, ``suite``, ``mirror``, ``model_name``, ``compress``, ``compress_models``, ``user``, ``source_date_epoch``, ``ignore_valid_until``,
                 ``skip_incomplete_suites``, ``allow``, ``waive_scripts``, ``entrypoint`` (the last three lists of strings).
 
         Raises:
@@ -186,6 +194,8 @@ class Engine:
         output: str | Sequence[str] | None = None,
         load: Sequence[str] = (),
         tag: str | None = None,
+        key: Key | None = None,
+        sbom: bool = False,
         progress: Progress | None = None,
         **request: object,
     ) -> BuildReport:
@@ -196,11 +206,13 @@ class Engine:
             output: ``oci:DIR[:TAG]``, ``oci-archive:FILE[:TAG]``, ``docker-archive:FILE``, ``HOST/REPO[:TAG]``, or several of them; default
                 ``oci:./NAME.oci`` unless it is loaded.
             load: container engines to put it into: ``"docker"``, ``"podman"``, ``"containerd"``.
-            tag: its name there; default: ``NAME:latest``.
+            tag: its name there, and what signatures in layouts call it; default: ``NAME:latest``.
+            key: signs the image, SBOMs, provenance and the models (see ``read_key``).
+            sbom: attach SBOMs, also without a key.
             request: as for ``plan``.
         """
         plan = self.plan(*models, progress=progress, **request)  # type: ignore[arg-type]
-        return self.build_plan(plan, output=output, load=load, tag=tag, progress=progress)
+        return self.build_plan(plan, output=output, load=load, tag=tag, key=key, sbom=sbom, progress=progress)
 
     def build_plan(
         self,
@@ -209,13 +221,15 @@ class Engine:
         output: str | Sequence[str] | None = None,
         load: Sequence[str] = (),
         tag: str | None = None,
+        key: Key | None = None,
+        sbom: bool = False,
         progress: Progress | None = None,
     ) -> BuildReport:
         """Builds what a plan says; arguments as for ``build``."""
         outputs = [output] if isinstance(output, str) else list(output or ())
         if not outputs and not load:
             outputs = [f"oci:./{plan.default_name}.oci:latest"]
-        return self._engine.build(plan, outputs, list(load), tag or f"{plan.default_name}:latest", progress)
+        return self._engine.build(plan, outputs, list(load), tag or f"{plan.default_name}:latest", key, sbom, int(time.time()), progress)
 
     def copy(
         self,
@@ -237,6 +251,49 @@ class Engine:
         """
         listed = platforms if isinstance(platforms, str) else ",".join(platforms or ())
         return self._engine.copy(source, destination, listed, referrers, progress)
+
+    def sign(self, image: str, key: Key, *, annotations: Mapping[str, str] | None = None, progress: Progress | None = None) -> SigningReport:
+        """Signs an image in a registry or a layout: its index and each platform's image. What is there by the same key is not written again.
+
+        Args:
+            image: ``HOST/REPO[:TAG|@DIGEST]`` or ``oci:DIR[:TAG]``.
+            key: of ``read_key`` or ``make_key``.
+            annotations: what the signature carries.
+
+        Raises:
+            NotFoundError, UnsupportedError (an archive), UnauthenticatedError, DeniedError, UnavailableError
+            CorruptError: what was written does not verify when it is read back.
+        """
+        return _core.sign(self._engine, image, key, dict(annotations or {}), int(time.time()), progress)
+
+    def verify(
+        self,
+        image: str,
+        keys: Iterable[Path],
+        *,
+        threshold: int = 1,
+        annotations: Mapping[str, str] | None = None,
+        attestations: Iterable[str] = (),
+        every_platform: bool = False,
+        progress: Progress | None = None,
+    ) -> VerifyReport:
+        """Judges the signatures and attestations of an image.
+
+        Args:
+            image: ``HOST/REPO[:TAG|@DIGEST]``, ``oci:DIR[:TAG]`` or ``oci-archive:FILE[:TAG]``.
+            keys: public keys, as files or as PEM text.
+            threshold: how many different signers it takes.
+            annotations: what signatures must carry.
+            attestations: types that must be there, ``"spdxjson"``, ``"slsaprovenance1"`` or a URI.
+            every_platform: each platform's image must be trusted too.
+
+        Returns:
+            The verdict, true when the image is trusted, with a reason for each candidate. Not to be trusted is no exception.
+        """
+        return _core.verify(
+            self._engine, image, [os.fspath(key) for key in keys], threshold, dict(annotations or {}), list(attestations), every_platform,
+            int(time.time()), progress,
+        )
 
     def tags(self, repository: str, *, progress: Progress | None = None) -> list[str]:
         """The tags of ``HOST/REPO``, sorted."""
@@ -289,6 +346,32 @@ def build(
 def copy(source: str, destination: str, **options: object) -> CopyReport:
     """Copies an image from anywhere to anywhere; see `Engine.copy`."""
     return Engine().copy(source, destination, **options)  # type: ignore[arg-type]
+
+
+def read_key(path: Path, password: str | None = None) -> Key:
+    """Opens a private key: cosign's, PKCS#8, PKCS#1 or SEC1, in PEM.
+
+    Raises:
+        UnauthenticatedError: the password is wrong, or there is none and the key wants one.
+        DeniedError: others than its owner can read the file.
+        CorruptError, UnsupportedError, NotFoundError
+    """
+    return _core.read_key(os.fspath(path), password)
+
+
+def make_key(path: Path, password: str, type: str = "p256") -> Key:
+    """Makes a key pair and writes the private half, locked with the password; never replaces a file. The public half is ``Key.public_key``."""
+    return _core.make_key(type, os.fspath(path), password)
+
+
+def sign(image: str, key: Key, **options: object) -> SigningReport:
+    """Signs an image; see `Engine.sign`."""
+    return Engine().sign(image, key, **options)  # type: ignore[arg-type]
+
+
+def verify(image: str, keys: Iterable[Path], **options: object) -> VerifyReport:
+    """Judges who signed an image; see `Engine.verify`."""
+    return Engine().verify(image, keys, **options)  # type: ignore[arg-type]
 
 
 def tags(repository: str) -> list[str]:

@@ -3,6 +3,7 @@
 #include "aipack/io/file.hpp"
 
 #include "commands/commands.hpp"
+#include "commands/key_options.hpp"
 #include "commands/registry_options.hpp"
 #include "commands/request_options.hpp"
 #include "render/json.hpp"
@@ -26,6 +27,11 @@ struct Options {
   std::string locked;
   bool push = false;
   std::string load; ///< "", "any" or a list of engines
+  bool sign = false;
+  bool sboms = false;
+  KeyOptions key;
+  std::string sign_formats = default_signature_formats;
+  std::vector<std::string> sign_annotations;
   RegistryOptions registry;
 };
 
@@ -98,6 +104,7 @@ build::Outputs outputs(const Options& options, const build::Settings& settings,
   const auto output = !options.output.empty() ? options.output : settings.output.value_or("");
   const auto local = local_name(tag, plan);
   build::Outputs result;
+  result.signed_name = tag.empty() ? local.name + ":" + local.tag : tag;
   if (!output.empty()) {
     result.destinations.push_back(local_destination(output, tag, local));
   }
@@ -119,6 +126,24 @@ build::Outputs outputs(const Options& options, const build::Settings& settings,
 /// What a compressed layer of a base measures unpacked nobody knows without reading it.
 std::string unpacked_bytes(std::uint64_t bytes) {
   return bytes != 0 ? human_bytes(bytes) : "-";
+}
+
+/// "signed: 5 signatures, 13 attestations"; empty when nothing was asked for.
+std::string attachments_summary(const trust::SigningReport& attached) {
+  std::string text;
+  const auto add = [&](std::size_t count, std::string_view what) {
+    if (count != 0) {
+      text +=
+          fmt::format("{}{} {}{}", text.empty() ? "" : ", ", count, what, count == 1 ? "" : "s");
+    }
+  };
+  add(attached.signatures, "signature");
+  add(attached.attestations, "attestation");
+  add(attached.documents, "SBOM");
+  if (attached.present != 0) {
+    text += fmt::format("{}{} were there", text.empty() ? "" : ", ", attached.present);
+  }
+  return text.empty() ? text : "attached: " + text + "\n";
 }
 
 std::string render(const build::BuildReport& report, double seconds) {
@@ -143,6 +168,9 @@ std::string render(const build::BuildReport& report, double seconds) {
       notes += fmt::format("note: {}: {}\n", platform.platform.to_string(), note);
     }
   }
+  for (const auto& note : report.notes) {
+    notes += fmt::format("note: {}\n", note);
+  }
   std::string places;
   for (const auto& pushed : report.pushed) {
     for (const auto& note : pushed.notes) {
@@ -153,23 +181,43 @@ std::string render(const build::BuildReport& report, double seconds) {
   for (const auto& loaded : report.loaded) {
     places += fmt::format("{} in {}\n", loaded.reference, transfer::to_string(loaded.engine));
   }
-  return fmt::format("{}{}\n{}\n{}  ({:.2f} s, {} written)\n{}", layers.to_string(), notes,
+  return fmt::format("{}{}\n{}\n{}  ({:.2f} s, {} written)\n{}{}", layers.to_string(), notes,
                      report.reference, report.digest.to_string(), seconds,
-                     human_bytes(report.written.new_bytes), places);
+                     human_bytes(report.written.new_bytes), places,
+                     attachments_summary(report.attached));
+}
+
+void check_signing(const Options& options) {
+  const bool has_options = !options.key.key.empty() || !options.key.certificate.empty() ||
+                           !options.key.timestamp_server.empty() ||
+                           !options.sign_annotations.empty();
+  if (has_options && !options.sign) {
+    throw Error(ErrorCode::invalid_input, "cannot use a key: the image is not to be signed")
+        .with_hint("add --sign");
+  }
 }
 
 int run_build(Session& session, const Options& options) {
+  check_signing(options);
   const auto began = std::chrono::steady_clock::now();
   const auto settings = options.request.settings();
   const auto request = options.request.request(settings);
   const auto engine = session.engine(options.registry.make(session));
   const auto op = session.operation();
+  // Before anything is fetched: a wrong password costs nothing yet.
+  const auto key = options.sign ? options.key.open(op) : OpenedKey{};
   const auto plan =
       options.locked.empty()
           ? engine.plan(request, op)
           : engine.plan_locked(request, io::read_text_file(options.locked, build::max_lock_bytes),
                                options.locked, op);
-  const auto report = engine.build(plan, outputs(options, settings, plan, op), op);
+  auto places = outputs(options, settings, plan, op);
+  places.signing = {.signatory = key.signatory.get(),
+                    .sboms = options.sboms,
+                    .formats = parse_signature_formats(options.sign_formats),
+                    .annotations = parse_annotations(options.sign_annotations, "--sign-annotation"),
+                    .signed_at = std::chrono::sys_seconds(std::chrono::seconds(session.now()))};
+  const auto report = engine.build(plan, places, op);
   session.end_progress();
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -211,6 +259,16 @@ void add_build(CLI::App& app, Session& session) {
       ->default_str(any_engine);
   command->add_option("--locked", options->locked, "Use exactly what this lock file pins")
       ->type_name("LOCK");
+  command->add_flag("--sign", options->sign,
+                    "Sign the image and attach SBOMs, provenance and the models' signatures");
+  options->key.add_to(*command, " for --sign");
+  command
+      ->add_option("--sign-format", options->sign_formats,
+                   "Forms: bundle, simple-signing, notation (default: bundle,simple-signing)")
+      ->type_name("LIST");
+  command->add_option("--sign-annotation", options->sign_annotations, "What the signature carries")
+      ->type_name("KEY=VALUE");
+  command->add_flag("--sbom", options->sboms, "Attach SBOMs, also without a signature");
   options->registry.add_to(*command);
   command->callback([&session, options] {
     session.run = [&session, options] { return run_build(session, *options); };

@@ -2,9 +2,11 @@
 
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
+#include "aipack/trust/verification.hpp"
 
 #include "commands/commands.hpp"
 #include "commands/registry_options.hpp"
+#include "commands/trust_options.hpp"
 #include "render/json.hpp"
 #include "render/transfer.hpp"
 
@@ -22,8 +24,28 @@ struct Options {
   std::string destination;
   std::string platform;
   bool no_referrers = false;
+  std::vector<std::string> keys; ///< of which one must have signed it
   RegistryOptions registry;
 };
+
+/// With keys: the same place by the digest that one of them signed, so that what is copied is what
+/// was judged.
+image::Location verified(const Session& session, const Options& options,
+                         const image::Location& from, registry::Registry& registry,
+                         const Operation& op) {
+  if (options.keys.empty()) {
+    return from;
+  }
+  const auto origin = transfer::open_origin(from, registry, op);
+  const sign::Policy policy{.keys = read_public_keys(options.keys),
+                            .image = {.media_type = {}, .digest = oci::Digest::of("")},
+                            .time = std::chrono::sys_seconds(std::chrono::seconds(session.now()))};
+  const auto report = trust::verify_image(*origin, {.policy = policy}, op);
+  trust::require_verified(report, from.to_string());
+  auto pinned = from;
+  pinned.reference = from.reference->with_digest(report.root.digest);
+  return pinned;
+}
 
 int run_copy(Session& session, const Options& options, const image::Location& from,
              const image::Location& to) {
@@ -34,7 +56,9 @@ int run_copy(Session& session, const Options& options, const image::Location& fr
   if (!options.platform.empty() && options.platform != "all") {
     copy.platforms = oci::Platform::parse_list(options.platform);
   }
-  const auto report = transfer::copy(from, to, registry, copy, session.operation());
+  const auto op = session.operation();
+  const auto report =
+      transfer::copy(verified(session, options, from, registry, op), to, registry, copy, op);
   session.end_progress();
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -99,6 +123,10 @@ void add_pull(CLI::App& app, Session& session) {
                              "--platform linux/arm64",
                              options);
   command->add_option("REF", options->source, "HOST/REPO[:TAG|@DIGEST]")->required()->type_name("");
+  command
+      ->add_option("--verify-key", options->keys,
+                   "It must be signed by this public key (repeatable: by one of them)")
+      ->type_name("FILE");
   command
       ->add_option("DEST", options->destination,
                    "oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE")

@@ -3,6 +3,7 @@
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
 
+#include "commands/trust_options.hpp"
 #include "session.hpp"
 
 #include <fmt/format.h>
@@ -25,6 +26,10 @@ void RequestOptions::add_to(CLI::App& command) {
       .add_option("--base", base,
                   "Extend this image instead of composing one: HOST/REPO[:TAG], oci:DIR, …")
       ->type_name("REF");
+  command
+      .add_option("--verify-key", base_keys,
+                  "The base image must be signed by this public key (repeatable: by one of them)")
+      ->type_name("FILE");
   command
       .add_option("--runtime", runtime,
                   "Runtime of the catalog (default: the first that can serve the model)")
@@ -57,6 +62,10 @@ void RequestOptions::add_to(CLI::App& command) {
       .add_option(
           "--compress", compress,
           "zstd, gzip or none, with an optional :LEVEL (default: zstd; gzip for Docker before 23)")
+      ->type_name("CODEC");
+  command
+      .add_option("--compress-models", compress_models,
+                  "The same for the models' layers (default: none: they are not copied)")
       ->type_name("CODEC");
   command
       .add_option("--allow", allow,
@@ -128,6 +137,7 @@ build::Settings RequestOptions::settings() const {
   flags.mirror_origin = "--mirror";
   flags.user = set(user);
   flags.compress = set(compress);
+  flags.compress_models = set(compress_models);
   flags.packages = set(packages);
   flags.files = set(files);
   flags.env = set(env);
@@ -165,7 +175,13 @@ build::Settings RequestOptions::settings() const {
 }
 
 build::BuildRequest RequestOptions::request(const build::Settings& settings) const {
-  return build::make_request({models.begin(), models.end()}, settings);
+  auto request = build::make_request({models.begin(), models.end()}, settings);
+  request.base_keys = read_public_keys(base_keys);
+  if (!request.base_keys.empty() && request.base.empty()) {
+    throw Error(ErrorCode::invalid_input, "cannot use --verify-key: there is no base image")
+        .with_hint("name one with --base; what aipack composes itself is verified always");
+  }
+  return request;
 }
 
 } // namespace aipack::cli

@@ -14,8 +14,9 @@ namespace aipack::cli {
 struct RequestOptions {
   std::vector<std::string> models;
   std::string settings_file;
-  std::string platform, base, runtime, suite, mirror, user, compress, model_name;
-  std::vector<std::string> packages, files, env, labels, annotations, allow, waive_scripts;
+  std::string platform, base, runtime, suite, mirror, user, compress, compress_models, model_name;
+  std::vector<std::string> packages, files, env, labels, annotations, allow, waive_scripts,
+      base_keys;
   std::string entrypoint;
   bool ignore_valid_until = false;
   bool skip_incomplete_suites = false;

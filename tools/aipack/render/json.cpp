@@ -206,6 +206,12 @@ Json to_json(const build::BuildReport& report) {
       record["loaded"].push_back(to_json(loaded));
     }
   }
+  const auto& attached = report.attached;
+  record["attached"] = {{"signatures", attached.signatures},
+                        {"attestations", attached.attestations},
+                        {"documents", attached.documents},
+                        {"present", attached.present}};
+  record["notes"] = report.notes;
   return record;
 }
 

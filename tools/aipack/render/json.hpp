@@ -2,6 +2,8 @@
 
 #include "aipack/build/engine.hpp"
 #include "aipack/core/error.hpp"
+#include "aipack/sign/model_signature.hpp"
+#include "aipack/trust/verification.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -21,6 +23,10 @@ using Json = nlohmann::ordered_json;
 [[nodiscard]] Json to_json(const std::vector<rootfs::ChainLink>& chain);
 [[nodiscard]] Json to_json(const runtime::Runtime& runtime);
 [[nodiscard]] Json to_json(const std::vector<build::CacheUsage>& usage);
+/// The root's verdict at the top, each image's below `images`.
+[[nodiscard]] Json to_json(const trust::VerifyReport& report, const std::string& reference);
+[[nodiscard]] Json to_json(const build::RebuildReport& report, const std::string& reference);
+[[nodiscard]] Json to_json(const sign::ModelVerdict& verdict, const std::string& model);
 
 /// Prints one record as a line on stdout.
 void print(const Json& record);
