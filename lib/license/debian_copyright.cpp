@@ -91,6 +91,15 @@ License pointer_to(std::string_view package) {
   return {.expression = ref, .texts = {{ref, text}}};
 }
 
+/// Empty: nothing is recognised.
+std::optional<License> free_form(std::string_view text) {
+  auto recognised = recognise_wording(text);
+  if (recognised.empty()) {
+    return std::nullopt;
+  }
+  return License{.expression = to_string(join(Expression::Kind::all, std::move(recognised)))};
+}
+
 /// Reads a machine-readable file.
 class Reader {
 public:
@@ -169,20 +178,19 @@ private:
 } // namespace
 
 License read_debian_copyright(std::string_view text, std::string_view package) {
-  if (text.size() > max_copyright_bytes) {
-    return pointer_to(package);
-  }
-  auto paragraphs = paragraphs_of(text);
-  if (paragraphs && !paragraphs->empty() && paragraphs->front().has_format) {
-    if (auto license = Reader(std::move(*paragraphs), package).read()) {
-      return std::move(*license);
+  std::optional<License> license;
+  if (text.size() <= max_copyright_bytes) {
+    auto paragraphs = paragraphs_of(text);
+    if (paragraphs && !paragraphs->empty() && paragraphs->front().has_format) {
+      license = Reader(std::move(*paragraphs), package).read();
+    }
+    if (!license) {
+      license = free_form(text);
     }
   }
-  auto recognised = recognise_wording(text);
-  if (recognised.empty() || recognised.size() > max_copyright_licenses) {
-    return pointer_to(package);
-  }
-  return {.expression = to_string(join(Expression::Kind::all, std::move(recognised)))};
+  // What is written must be what can be read back.
+  return license && license->expression.size() <= max_expression_bytes ? std::move(*license)
+                                                                       : pointer_to(package);
 }
 
 } // namespace aipack::license

@@ -88,8 +88,7 @@ std::vector<std::string> references_of(std::string_view expression) {
     add_references(*parsed, references);
   }
   std::ranges::sort(references);
-  const auto repeated = std::ranges::unique(references);
-  references.erase(repeated.begin(), repeated.end());
+  references.erase(std::unique(references.begin(), references.end()), references.end());
   return references;
 }
 

@@ -113,6 +113,7 @@ std::string stated_version(std::string_view grant) {
 void find_references(const std::string& text, std::map<std::size_t, std::string>& found) {
   constexpr std::string_view folder = "/usr/share/common-licenses/";
   constexpr std::size_t one_grant_bytes = 200;
+  constexpr std::size_t grant_bytes = 4096; // the longest that is looked at
   std::size_t before = 0;
   for (auto at = text.find(folder); at != std::string::npos; at = text.find(folder, at + 1)) {
     const auto begin = at + folder.size();
@@ -120,6 +121,7 @@ void find_references(const std::string& text, std::map<std::size_t, std::string>
     while (name.ends_with('.') || name.ends_with('-')) {
       name.remove_suffix(1);
     }
+    before = std::max(before, at - std::min(at, grant_bytes));
     const auto grant = std::string_view(text).substr(before, at - before);
     const bool or_later = contains(grant, "any later version");
     const bool has_version = name.find_first_of("0123456789") != std::string_view::npos;

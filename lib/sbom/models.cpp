@@ -99,7 +99,7 @@ Model make_model(std::string name, std::vector<const FoundModelFile*> files, con
   const auto main = [&](const FoundModelFile* found) {
     return path_of(*found).filename() == model.name + std::string(onnx_extension);
   };
-  std::ranges::stable_partition(files, main);
+  std::stable_partition(files.begin(), files.end(), main);
   for (const auto* found : files) {
     model.files.push_back(found->file);
   }
@@ -158,7 +158,9 @@ std::vector<Model> make_models(const std::vector<FoundModelFile>& files, const O
     by_name[model_name(path_of(found), directory)].push_back(&found);
   }
   std::vector<Model> models;
-  for (auto& [name, members] : by_name) {
+  for (auto& entry : by_name) {
+    const auto& name = entry.first;
+    auto& members = entry.second;
     std::ranges::sort(members, {}, [](const FoundModelFile* found) { return found->file.path; });
     models.push_back(
         with_context([&] { return make_model(name, std::move(members), op); },

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from conftest import MODEL, PLATFORMS, SOURCE
+from registries import docker_registry
 
 sys.path.insert(0, str(SOURCE / "tests/interop"))
 schemas = pytest.importorskip("schemas", reason="python3-jsonschema is not installed")
@@ -91,6 +92,16 @@ def test_an_archive_of_the_image_gives_the_same_bytes(documents, layout, aipack,
     aipack("copy", f"oci:{directory}:1", f"oci-archive:{tmp_path}/digits.tar:1")
     for name in FORMATS:
         assert aipack("sbom", f"oci-archive:{tmp_path}/digits.tar:1", "--format", name).stdout == documents[name, None]
+
+
+def test_a_registry_gives_the_same_bytes(documents, layout, aipack, tmp_path):
+    directory, _ = layout
+    with docker_registry(tmp_path / "registry") as address:
+        aipack("push", f"oci:{directory}:1", f"{address}/other/name:1")
+        for (name, platform), text in documents.items():
+            if platform in (None, "linux/riscv64"):
+                options = ["--platform", platform] if platform else []
+                assert aipack("sbom", f"{address}/other/name:1", "--format", name, *options).stdout == text
 
 
 def test_another_build_gives_the_same_documents(documents, aipack, tmp_path):

@@ -11,6 +11,7 @@ namespace aipack::license {
 inline constexpr std::size_t max_copyright_bytes = std::size_t{4} << 20;
 inline constexpr std::size_t max_copyright_paragraphs = 20'000;
 inline constexpr std::size_t max_copyright_licenses = 500; ///< different ones
+inline constexpr std::size_t max_synopsis_bytes = 1024;    ///< of one "License:"
 
 /// The licence of a Debian package out of its copyright file (/usr/share/doc/PACKAGE/copyright).
 ///

@@ -165,8 +165,17 @@ TEST_CASE("Hostile copyright files end in a valid licence", "[license][debian]")
   for (std::size_t i = 0; i < max_copyright_paragraphs + 1; ++i) {
     paragraphs += "\nA: b\n";
   }
+  std::string references;
+  while (references.size() < 200'000) {
+    references += "/usr/share/common-licenses/GPL ";
+  }
+  std::string long_names(format);
+  for (std::size_t i = 0; i < max_copyright_licenses; ++i) {
+    long_names += "\nFiles: *\nLicense: " + std::string(100, 'x') + std::to_string(i) + "\n";
+  }
   for (const auto& text :
-       {many, paragraphs, std::string(format) + "\nFiles: *\nLicense: " + std::string(100'000, ','),
+       {many, paragraphs, references, long_names,
+        std::string(format) + "\nFiles: *\nLicense: " + std::string(100'000, ','),
         std::string(format) + "\nFiles: *\nLicense: with with and or , and",
         std::string(format) + "\nFiles: *\nLicense:\n",
         std::string(format) + "\nFiles: *\nLicense: and\n"}) {
