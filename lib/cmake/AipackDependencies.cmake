@@ -15,6 +15,13 @@ find_package(Protozero REQUIRED)
 find_package(TomlPlusPlus 3.3 REQUIRED)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd>=1.5)
 pkg_check_modules(librnp REQUIRED IMPORTED_TARGET librnp>=0.16)
+# Only its headers are used to build; the name is what is opened at run time.
+list(GET librnp_LINK_LIBRARIES 0 librnp_file)
+file(REAL_PATH "${librnp_file}" librnp_file)
+string(REGEX MATCH "librnp\\.so\\.[0-9]+" AIPACK_LIBRNP_SONAME "${librnp_file}")
+if(NOT AIPACK_LIBRNP_SONAME)
+  message(FATAL_ERROR "The soname of librnp cannot be told from '${librnp_file}': aipack opens the shared library.")
+endif()
 pkg_check_modules(libsodium REQUIRED IMPORTED_TARGET libsodium>=1.0.18)
 
 set_property(GLOBAL PROPERTY AIPACK_DEPENDENCIES

@@ -4,6 +4,7 @@
 #include "aipack/core/text.hpp"
 #include "aipack/io/file.hpp"
 
+#include "librnp.hpp"
 #include "plain_signature.hpp"
 #include "quiet_stderr.hpp"
 
@@ -15,7 +16,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <rnp/rnp.h>
 #include <rnp/rnp_err.h>
 
 namespace aipack::deb {
@@ -39,22 +39,22 @@ constexpr std::string_view begin_signature = "\n-----BEGIN PGP SIGNATURE-----";
 constexpr std::string_view end_signature = "\n-----END PGP SIGNATURE-----";
 
 struct FfiDeleter {
-  void operator()(rnp_ffi_t ffi) const noexcept { rnp_ffi_destroy(ffi); }
+  void operator()(rnp_ffi_t ffi) const noexcept { librnp().ffi_destroy(ffi); }
 };
 struct InputDeleter {
-  void operator()(rnp_input_t input) const noexcept { rnp_input_destroy(input); }
+  void operator()(rnp_input_t input) const noexcept { librnp().input_destroy(input); }
 };
 struct OutputDeleter {
-  void operator()(rnp_output_t output) const noexcept { rnp_output_destroy(output); }
+  void operator()(rnp_output_t output) const noexcept { librnp().output_destroy(output); }
 };
 struct VerifyDeleter {
-  void operator()(rnp_op_verify_t op) const noexcept { rnp_op_verify_destroy(op); }
+  void operator()(rnp_op_verify_t op) const noexcept { librnp().op_verify_destroy(op); }
 };
 struct KeyDeleter {
-  void operator()(rnp_key_handle_t key) const noexcept { rnp_key_handle_destroy(key); }
+  void operator()(rnp_key_handle_t key) const noexcept { librnp().key_handle_destroy(key); }
 };
 struct BufferDeleter {
-  void operator()(char* text) const noexcept { rnp_buffer_destroy(text); }
+  void operator()(char* text) const noexcept { librnp().buffer_destroy(text); }
 };
 template <class Handle, class Deleter>
 using Owner = std::unique_ptr<std::remove_pointer_t<Handle>, Deleter>;
@@ -68,14 +68,14 @@ using BufferPtr = std::unique_ptr<char, BufferDeleter>;
 void check(rnp_result_t result, std::string_view what) {
   if (result != RNP_SUCCESS) {
     throw Error(ErrorCode::internal,
-                fmt::format("cannot {}: {}", what, rnp_result_to_string(result)));
+                fmt::format("cannot {}: {}", what, librnp().result_to_string(result)));
   }
 }
 
 InputPtr memory_input(std::string_view bytes) {
   rnp_input_t input = nullptr;
-  check(rnp_input_from_memory(&input, reinterpret_cast<const std::uint8_t*>(bytes.data()),
-                              bytes.size(), false),
+  check(librnp().input_from_memory(&input, reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                   bytes.size(), false),
         "give bytes to librnp");
   return InputPtr(input);
 }
@@ -127,24 +127,24 @@ struct Keyring::State {
       return;
     }
     rnp_ffi_t raw = nullptr;
-    check(rnp_ffi_create(&raw, "GPG", "GPG"), "set up librnp");
+    check(librnp().ffi_create(&raw, "GPG", "GPG"), "set up librnp");
     FfiPtr fresh(raw);
     // librnp keeps (and at the end closes) the stderr of this moment, unless it gets a log file of
     // its own.
     const int null_device = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (null_device < 0 || rnp_ffi_set_log_fd(fresh.get(), null_device) != RNP_SUCCESS) {
+    if (null_device < 0 || librnp().ffi_set_log_fd(fresh.get(), null_device) != RNP_SUCCESS) {
       throw_errno("open '/dev/null'", errno);
     }
     set_time(fresh.get(), now);
     for (std::size_t i = 0; i < files.size(); ++i) {
       const InputPtr input = memory_input(files[i]);
       // Permissive: an archive keyring may hold a key of a kind that this librnp does not know.
-      const rnp_result_t result = rnp_import_keys(
+      const rnp_result_t result = librnp().import_keys(
           fresh.get(), input.get(), RNP_LOAD_SAVE_PUBLIC_KEYS | RNP_LOAD_SAVE_PERMISSIVE, nullptr);
       if (result != RNP_SUCCESS) {
         throw Error(ErrorCode::invalid_input,
                     fmt::format("cannot read keyring {}: {}", aipack::quoted(names[i]),
-                                rnp_result_to_string(result)));
+                                librnp().result_to_string(result)));
       }
     }
     ffi = std::move(fresh);
@@ -155,20 +155,20 @@ struct Keyring::State {
   [[nodiscard]] std::int64_t vouches_until(rnp_key_handle_t key) const {
     bool revoked = true;
     std::uint32_t until = 0;
-    if (rnp_key_is_revoked(key, &revoked) != RNP_SUCCESS || revoked ||
-        rnp_key_valid_till(key, &until) != RNP_SUCCESS) {
+    if (librnp().key_is_revoked(key, &revoked) != RNP_SUCCESS || revoked ||
+        librnp().key_valid_till(key, &until) != RNP_SUCCESS) {
       return 0;
     }
     bool is_subkey = false;
-    check(rnp_key_is_sub(key, &is_subkey), "read an archive key");
+    check(librnp().key_is_sub(key, &is_subkey), "read an archive key");
     if (is_subkey) {
       char* fingerprint = nullptr;
-      if (rnp_key_get_primary_fprint(key, &fingerprint) != RNP_SUCCESS) {
+      if (librnp().key_get_primary_fprint(key, &fingerprint) != RNP_SUCCESS) {
         return 0;
       }
       const BufferPtr owner(fingerprint);
       rnp_key_handle_t raw = nullptr;
-      if (rnp_locate_key(ffi.get(), "fingerprint", fingerprint, &raw) != RNP_SUCCESS ||
+      if (librnp().locate_key(ffi.get(), "fingerprint", fingerprint, &raw) != RNP_SUCCESS ||
           raw == nullptr) {
         return 0;
       }
@@ -180,7 +180,7 @@ struct Keyring::State {
 
   /// The caller's clock, not librnp's own: verification is a function of its arguments.
   static void set_time(rnp_ffi_t ffi, std::int64_t now) {
-    check(rnp_set_timestamp(ffi, static_cast<std::uint64_t>(std::max<std::int64_t>(now, 1))),
+    check(librnp().set_timestamp(ffi, static_cast<std::uint64_t>(std::max<std::int64_t>(now, 1))),
           "set librnp's clock");
   }
 
@@ -238,34 +238,35 @@ SignedText Keyring::verify_with_librnp(std::string_view message, std::string_vie
 
   const InputPtr input = memory_input(message);
   rnp_output_t raw_output = nullptr;
-  check(rnp_output_to_memory(&raw_output, message.size() + 1), "give memory to librnp");
+  check(librnp().output_to_memory(&raw_output, message.size() + 1), "give memory to librnp");
   const OutputPtr output(raw_output);
   rnp_op_verify_t raw_op = nullptr;
-  check(rnp_op_verify_create(&raw_op, state_->ffi.get(), input.get(), output.get()),
+  check(librnp().op_verify_create(&raw_op, state_->ffi.get(), input.get(), output.get()),
         "set up a verification");
   const VerifyPtr op(raw_op);
   // Its result is not asked: success would mean one valid signature by librnp's clock and rules.
   // Each signature is judged below.
-  const rnp_result_t executed = rnp_op_verify_execute(op.get());
+  const rnp_result_t executed = librnp().op_verify_execute(op.get());
 
   SignedText result;
-  std::string why = rnp_result_to_string(executed);
+  std::string why = librnp().result_to_string(executed);
   std::size_t count = 0;
-  if (rnp_op_verify_get_signature_count(op.get(), &count) != RNP_SUCCESS) {
+  if (librnp().op_verify_get_signature_count(op.get(), &count) != RNP_SUCCESS) {
     count = 0;
   }
   for (std::size_t i = 0; i < count; ++i) {
     rnp_op_verify_signature_t signature = nullptr;
-    check(rnp_op_verify_get_signature_at(op.get(), i, &signature), "read a signature");
-    const rnp_result_t status = rnp_op_verify_signature_get_status(signature);
+    check(librnp().op_verify_get_signature_at(op.get(), i, &signature), "read a signature");
+    const rnp_result_t status = librnp().op_verify_signature_get_status(signature);
     rnp_key_handle_t raw_key = nullptr;
-    if (rnp_op_verify_signature_get_key(signature, &raw_key) != RNP_SUCCESS || raw_key == nullptr) {
+    if (librnp().op_verify_signature_get_key(signature, &raw_key) != RNP_SUCCESS ||
+        raw_key == nullptr) {
       why = "no signature is by a key of the keyring";
       continue;
     }
     const KeyPtr key(raw_key);
     char* raw_text = nullptr;
-    check(rnp_key_get_fprint(key.get(), &raw_text), "read an archive key");
+    check(librnp().key_get_fprint(key.get(), &raw_text), "read an archive key");
     const BufferPtr fingerprint(raw_text);
     if (status != RNP_SUCCESS) {
       why =
@@ -274,7 +275,7 @@ SignedText Keyring::verify_with_librnp(std::string_view message, std::string_vie
               : fmt::format("the signature by key {} is not valid for the text", fingerprint.get());
       continue;
     }
-    check(rnp_op_verify_signature_get_hash(signature, &raw_text), "read a signature");
+    check(librnp().op_verify_signature_get_hash(signature, &raw_text), "read a signature");
     const BufferPtr hash(raw_text);
     if (std::find(strong_hashes.begin(), strong_hashes.end(), hash.get()) == strong_hashes.end()) {
       why = fmt::format("the signature by key {} uses the weak hash {}", fingerprint.get(),
@@ -283,7 +284,8 @@ SignedText Keyring::verify_with_librnp(std::string_view message, std::string_vie
     }
     std::uint32_t created = 0;
     std::uint32_t lifetime = 0;
-    check(rnp_op_verify_signature_get_times(signature, &created, &lifetime), "read a signature");
+    check(librnp().op_verify_signature_get_times(signature, &created, &lifetime),
+          "read a signature");
     const std::int64_t key_until = state_->vouches_until(key.get());
     const std::int64_t signature_until =
         lifetime == 0 ? std::numeric_limits<std::int64_t>::max() : std::int64_t{created} + lifetime;
@@ -307,7 +309,7 @@ SignedText Keyring::verify_with_librnp(std::string_view message, std::string_vie
 
   std::uint8_t* bytes = nullptr;
   std::size_t size = 0;
-  check(rnp_output_memory_get_buf(output.get(), &bytes, &size, false), "read the signed text");
+  check(librnp().output_memory_get_buf(output.get(), &bytes, &size, false), "read the signed text");
   result.text.assign(reinterpret_cast<const char*>(bytes), size);
   return result;
 }

@@ -137,6 +137,14 @@ class Bench:
     def warm_cache(self):
         measure(self.command(*self.build(MODEL, self.work / "warm-up", "--platform", "all")), self.environment)
 
+    def forget_answers(self):
+        """As if a minute had passed since the mirrors were asked (the first line of a file in `releases` is its head)."""
+        for file in (self.cache / "releases").iterdir():
+            head, rest = file.read_bytes().split(b"\n", 1)
+            file.write_bytes(json.dumps({**json.loads(head), "asked": 0}).encode() + b"\n" + rest)
+        for note in (self.cache / "partial").glob("*.refused"):
+            note.unlink()
+
     def version(self):
         table("Start-up", [Case("aipack version", [self.aipack, "version"], goal="<= 15 ms"), Case("true", ["true"])], 4 * self.rounds)
 
@@ -217,7 +225,8 @@ class Bench:
         time.sleep(0.1)  # the digest cache takes a file only when its last change is older than the clock's grain
         measure(self.command(*self.build(model, target, "--platform", "linux/amd64")), self.environment)
         table(f"Rebuild with nothing changed, {self.size // MIB} MiB of weights", [
-            self.case("online: InRelease is asked for", *self.build(model, target, "--platform", "linux/amd64"), goal="<= 50 ms"),
+            self.case("online", *self.build(model, target, "--platform", "linux/amd64"), goal="<= 50 ms"),
+            self.case("online, the mirror is asked for InRelease", *self.build(model, target, "--platform", "linux/amd64"), prepare=self.forget_answers),
             self.case("offline", *self.build(model, target, "--platform", "linux/amd64", "--offline"), goal="<= 50 ms"),
         ], self.rounds)
 
@@ -310,6 +319,7 @@ class Bench:
                                                capture_output=True).stdout)
             table("Push of the example, nothing changed", [
                 self.case("aipack build --push", *words, goal="<= 60 ms"),
+                self.case("the same, the mirrors are asked for InRelease", *words, prepare=self.forget_answers),
                 self.case("aipack build --push --offline", *words, "--offline", goal="<= 60 ms"),
             ], self.rounds)
             print(f"requests: {report['requests']} (goal: <= 3)")
