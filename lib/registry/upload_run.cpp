@@ -109,6 +109,7 @@ UploadRun::UploadRun(const UploadPlace& place, UploadContent& content, UploadKey
     mark_ = journal_->found_mark();
     is_taken_up_ = true;
     is_fresh_ = false;
+    has_broken_ = true;
     report_.arrival = Arrival::resumed;
   }
 }
@@ -192,6 +193,7 @@ UploadRun::Step UploadRun::open_session() {
   state_.piece_end = 0;
   state_.doubtful = false;
   is_fresh_ = true;
+  has_broken_ = false;
   choose();
   activity_.restart();
   return content_.size_bytes() == 0 ? Step::close : Step::send;
@@ -348,7 +350,7 @@ UploadRun::Step UploadRun::go_on_at(const Position& position) {
     // itself where the upload stands: where settings allow no other way, a new session is what is
     // left.
     const bool only_chunks = place_.session.endpoint().upload == UploadMode::chunked;
-    if (only_chunks && position.offset > 0 &&
+    if (only_chunks && (position.offset > 0 || has_broken_) &&
         !smaller_chunk(state_.chunk_bytes, state_.min_chunk_bytes, 416)) {
       cancel_session(state_.location);
       return lost("the registry does not go on where it says that it is");
@@ -383,6 +385,7 @@ UploadRun::Step UploadRun::recover(const RegistryError& error, bool closing, boo
                         .session_fault =
                             error.has("BLOB_UPLOAD_INVALID") || error.has("BLOB_UPLOAD_UNKNOWN")};
   is_fresh_ = false;
+  has_broken_ = has_broken_ || (had_body && refusal.status != 416);
   if (refusal.status == 0 && error.code() != ErrorCode::unavailable) {
     give_up(); // the session did not want to send it: a place where it may not go
   }

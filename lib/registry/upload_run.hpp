@@ -91,6 +91,7 @@ private:
   UploadRecord state_;           ///< what the journal holds
   bool is_taken_up_ = false;     ///< the session is another process's
   bool is_fresh_ = true;         ///< nothing went wrong with the session yet
+  bool has_broken_ = false;      ///< a piece did: the registry may have a part that it hides
   std::string spare_location_{}; ///< of a session that nothing was sent to
   std::uint64_t spare_minimum_ = 0;
   std::uint64_t mark_ = 0; ///< bytes before it were given to the network before

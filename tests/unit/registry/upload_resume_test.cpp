@@ -399,6 +399,21 @@ TEST_CASE("two processes that send the same do not share a session", "[registry]
   CHECK(server.open_uploads() == 0);
 }
 
+TEST_CASE("a part of the first chunk that a registry hides costs a new session, in whatever run",
+          "[registry][upload][resume]") {
+  // It has the first bytes, says 0-0, and refuses the chunk from 0.
+  RegistryServer server({.dialect = RegistryDialect::zot()});
+  const io::TempDirectory state;
+  Client client(server, state.path(), chunk, "chunked");
+  const std::string bytes = bytes_of(2'000'000);
+  server.set_faults(test::fault_at(1, RegistryFault::reset_at(70'000), has_body));
+  const UploadReport report = client.repository().upload(*blob_of(bytes), {}, op);
+  check_arrived(server, bytes);
+  CHECK(server.count("POST") == 2);
+  CHECK(report.resent_bytes > 0);
+  CHECK(testing::names_in(state.path() / "uploads").empty());
+}
+
 // --- everything at once ---
 
 TEST_CASE("faults at any byte give the right blob, or a clean error that can be resumed",
