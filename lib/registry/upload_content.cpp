@@ -16,7 +16,7 @@ namespace aipack::registry {
 ReadAhead::ReadAhead(std::unique_ptr<io::ByteSource> source, Beside beside)
     : source_(std::move(source)), beside_(std::move(beside)),
       memory_(std::make_unique_for_overwrite<std::byte[]>(buffers * buffer_bytes)),
-      thread_([this] { read_all(); }) {}
+      thread_([this] { work_ahead(); }) {}
 
 ReadAhead::~ReadAhead() {
   {
@@ -26,61 +26,94 @@ ReadAhead::~ReadAhead() {
   changed_.notify_all();
 }
 
-void ReadAhead::read_all() {
+/// A buffer is free when it was taken and seen.
+bool ReadAhead::may_fill() const noexcept {
+  return !is_filling_ && !ended_ && filled_ < std::min(taken_, seen_) + buffers;
+}
+
+void ReadAhead::work_ahead() {
+  Lock lock(mutex_);
+  for (;;) {
+    changed_.wait(
+        lock, [&] { return stopping_ || has_unseen() || may_fill() || (ended_ && !is_filling_); });
+    if (stopping_) {
+      return;
+    }
+    if (has_unseen()) { // first: whoever sends can read, and nobody else can do this
+      show_next(lock);
+    } else if (may_fill()) {
+      fill_next(lock);
+    } else {
+      return;
+    }
+  }
+}
+
+void ReadAhead::show_next(Lock& lock) {
+  const std::span<const std::byte> buffer(memory_of(seen_), sizes_[seen_ % buffers]);
+  lock.unlock();
+  std::exception_ptr failure;
   try {
-    for (std::uint64_t index = 0;; ++index) {
-      {
-        std::unique_lock lock(mutex_);
-        changed_.wait(lock, [&] { return stopping_ || index < taken_ + buffers; });
-        if (stopping_) {
-          return;
-        }
-      }
-      const std::span<std::byte> buffer(memory_of(index), buffer_bytes);
-      std::size_t size = 0;
-      while (size < buffer.size()) {
-        const std::size_t count = source_->read(buffer.subspan(size));
-        if (count == 0) {
-          break;
-        }
-        size += count;
-      }
-      if (size > 0) {
-        {
-          const std::lock_guard lock(mutex_);
-          sizes_[index % buffers] = size;
-          ++filled_;
-        }
-        changed_.notify_all();
-        // The taker only reads it, and it is filled anew by this thread alone.
-        if (beside_) {
-          beside_(buffer.first(size));
-        }
-      }
-      if (size < buffer.size()) {
-        break;
-      }
+    if (beside_) { // the taker only reads it, and it is filled anew when it was seen
+      beside_(buffer);
     }
   } catch (...) {
-    const std::lock_guard lock(mutex_);
-    failure_ = std::current_exception();
+    failure = std::current_exception();
   }
-  {
-    const std::lock_guard lock(mutex_);
+  lock.lock();
+  if (failure) {
+    failure_ = failure;
     ended_ = true;
+  } else {
+    ++seen_;
   }
   changed_.notify_all();
+}
+
+void ReadAhead::fill_next(Lock& lock) {
+  is_filling_ = true;
+  const std::span<std::byte> buffer(memory_of(filled_), buffer_bytes);
+  lock.unlock();
+  std::size_t size = 0;
+  std::exception_ptr failure;
+  try {
+    size = io::fill(*source_, buffer);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  lock.lock();
+  is_filling_ = false;
+  if (failure && !failure_) {
+    failure_ = failure;
+  }
+  if (size > 0) {
+    sizes_[filled_ % buffers] = size;
+    ++filled_;
+  }
+  ended_ = ended_ || size < buffer.size();
+  changed_.notify_all();
+}
+
+bool ReadAhead::await_front(Lock& lock) {
+  while (taken_ == filled_) {
+    if (may_fill()) {
+      fill_next(lock);
+    } else if (ended_ && failure_) {
+      std::rethrow_exception(failure_);
+    } else if (ended_ && seen_ == filled_) {
+      return false;
+    } else {
+      changed_.wait(lock);
+    }
+  }
+  return true;
 }
 
 std::size_t ReadAhead::read(std::span<std::byte> into) {
   std::size_t size = 0;
   {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return taken_ < filled_ || ended_; });
-    if (taken_ == filled_) {
-      if (failure_) {
-        std::rethrow_exception(failure_);
-      }
+    Lock lock(mutex_);
+    if (!await_front(lock)) {
       return 0;
     }
     size = sizes_[taken_ % buffers];
@@ -164,6 +197,9 @@ UploadContent::~UploadContent() {
 std::unique_ptr<io::ByteSource> UploadContent::open(std::uint64_t begin, std::uint64_t end) {
   assert(begin <= end && end <= size_);
   if (!stream_ || position_ != begin) {
+    // What was sent before `begin` need not be hashed yet: whoever takes may be ahead of whoever
+    // hashes, by what the buffers hold.
+    hash_up_to(begin, {});
     stream_.reset();
     stream_ = open_stream(begin);
     position_ = begin;

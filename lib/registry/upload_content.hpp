@@ -15,9 +15,12 @@
 
 namespace aipack::registry {
 
-/// A source that a thread of its own reads ahead of whoever sends: neither disk nor SHA-256 keeps
-/// the socket waiting. A buffer can be taken as soon as it is filled; `beside` sees each of them on
-/// that thread meanwhile. Errors come out of read(), after the bytes before them. Memory: 4 MiB.
+/// A source that is read ahead of whoever sends, by a thread of its own, so that neither disk nor
+/// SHA-256 keeps the socket waiting. A buffer can be taken as soon as it is filled; `beside` sees
+/// each of them on that thread meanwhile. A taker that finds nothing does not wait for that thread
+/// to come to it, but reads the next buffer itself: so the time is that of the slowest of reading,
+/// `beside` and sending, as far as two cores can share them. Errors come out of read(), after the
+/// bytes before them. Memory: 4 MiB.
 class ReadAhead final : public io::ByteSource {
 public:
   using Beside = std::function<void(std::span<const std::byte>)>;
@@ -30,12 +33,20 @@ public:
   std::size_t read(std::span<std::byte> into) override;
 
 private:
-  void read_all();
+  using Lock = std::unique_lock<std::mutex>;
+  void work_ahead();
+  [[nodiscard]] bool may_fill() const noexcept;
+  [[nodiscard]] bool has_unseen() const noexcept { return seen_ < filled_ && !failure_; }
+  /// Both give the lock away while they work.
+  void fill_next(Lock& lock);
+  void show_next(Lock& lock);
+  /// Waits for a buffer to take; false at the end.
+  [[nodiscard]] bool await_front(Lock& lock);
   [[nodiscard]] std::byte* memory_of(std::uint64_t index) const noexcept {
     return memory_.get() + (index % buffers) * buffer_bytes;
   }
 
-  std::unique_ptr<io::ByteSource> source_;
+  std::unique_ptr<io::ByteSource> source_; ///< of whoever has set `is_filling_`
   Beside beside_;
   std::unique_ptr<std::byte[]> memory_;
   std::size_t taken_of_front_ = 0; ///< only the taker's
@@ -44,8 +55,10 @@ private:
   std::condition_variable changed_;
   std::size_t sizes_[buffers]{};
   std::uint64_t filled_ = 0; ///< buffers, from the start
+  std::uint64_t seen_ = 0;
   std::uint64_t taken_ = 0;
-  bool ended_ = false; ///< the thread has nothing more to give
+  bool is_filling_ = false;
+  bool ended_ = false; ///< there is nothing more to fill
   bool stopping_ = false;
   std::exception_ptr failure_;
   std::jthread thread_; ///< last: everything else is there before it starts, and after it ended
@@ -73,8 +86,7 @@ public:
   [[nodiscard]] std::uint64_t size_bytes() const noexcept { return size_; }
   [[nodiscard]] bool digest_known() const noexcept { return digest_.has_value(); }
   /// Exactly the bytes [begin, end), once: the read that reaches the blob's end also lets the
-  /// source make its last checks. The piece before is not read any more. Everything before `begin`
-  /// has been read or hashed.
+  /// source make its last checks. The piece before is not read any more.
   [[nodiscard]] std::unique_ptr<io::ByteSource> open(std::uint64_t begin, std::uint64_t end);
   /// Reads what lies before `offset` and was not hashed yet.
   void hash_up_to(std::uint64_t offset, const Operation& op);

@@ -7,6 +7,9 @@
 #include "support/temp.hpp"
 #include "upload_content.hpp"
 
+#include <future>
+#include <utility>
+
 using namespace aipack;
 using namespace aipack::registry;
 
@@ -70,6 +73,45 @@ TEST_CASE("ReadAhead can be left at any point", "[registry][upload]") {
   }
 }
 
+TEST_CASE("who takes from ReadAhead reads for himself while its thread looks at bytes",
+          "[registry][upload]") {
+  AIPACK_TEST_RANDOM(random);
+  const std::size_t ahead_of_other = (ReadAhead::buffers - 1) * ReadAhead::buffer_bytes;
+  const std::string bytes =
+      testing::random_bytes(random, ReadAhead::buffers * ReadAhead::buffer_bytes);
+  std::promise<void> taken;
+  bool is_first = true;
+  std::string seen;
+  ReadAhead ahead(source_of(bytes), [&](std::span<const std::byte> part) {
+    if (std::exchange(is_first, false)) {
+      taken.get_future().wait(); // the taker gets that far without this thread
+    }
+    seen += io::as_text(part);
+  });
+  std::string got;
+  std::vector<std::byte> buffer(100'000);
+  while (got.size() < ahead_of_other) {
+    got += io::as_text(std::span(buffer).first(ahead.read(buffer)));
+  }
+  taken.set_value();
+  got += take(ahead);
+  CHECK((got == bytes));
+  CHECK((seen == bytes));
+}
+
+TEST_CASE("an error of what looks at the bytes comes out of ReadAhead", "[registry][upload]") {
+  AIPACK_TEST_RANDOM(random);
+  const std::string bytes =
+      testing::random_bytes(random, 3 * ReadAhead::buffers * ReadAhead::buffer_bytes);
+  int calls = 0;
+  ReadAhead ahead(source_of(bytes), [&](std::span<const std::byte>) {
+    if (++calls == 3) {
+      throw Error(ErrorCode::internal, "cannot look");
+    }
+  });
+  CHECK_THROWS_AS(take(ahead), Error);
+}
+
 TEST_CASE("an error of the source comes out of ReadAhead after the bytes before it",
           "[registry][upload]") {
   AIPACK_TEST_RANDOM(random);
@@ -115,6 +157,23 @@ TEST_CASE("a recipe is hashed while its pieces are read, whatever their order an
       at = end;
     }
     CHECK(content.digest(op) == oci::Digest::of(weights.bytes));
+  }
+}
+
+TEST_CASE("a piece that is opened again loses nothing of what was not hashed before it",
+          "[registry][upload]") {
+  AIPACK_TEST_RANDOM(random);
+  const Weights weights(testing::random_bytes(random, 5'000'000));
+  const Reading reading = GENERATE(Reading::ahead, Reading::in_place);
+  for (int round = 0; round < 20; ++round) {
+    UploadContent content(weights.recipe, reading);
+    const std::uint64_t middle = random.between(1, content.size_bytes() - 1);
+    take(*content.open(0, middle));
+    // As after a 401: the same piece once more, at once.
+    std::vector<std::byte> buffer(1000);
+    REQUIRE(content.open(middle, content.size_bytes())->read(buffer) > 0);
+    take(*content.open(middle, content.size_bytes()));
+    CHECK(content.digest({}) == oci::Digest::of(weights.bytes));
   }
 }
 
