@@ -110,6 +110,24 @@ def test_another_build_gives_the_same_documents(documents, aipack, tmp_path):
         assert aipack("sbom", f"oci:{tmp_path}/again.oci:1", "--format", name).stdout == documents[name, None]
 
 
+def test_what_a_build_attaches_is_what_the_verb_prints(documents, layout, aipack, tmp_path):
+    """One document of each format for the index and for each platform, byte for byte."""
+    _, report = layout
+    digests = {report["digest"]: None} | {item["digest"]: item["platform"] for item in report["platforms"]}
+    formats = {"application/spdx+json": "spdx-json", "application/vnd.cyclonedx+json": "cyclonedx-json"}
+    aipack("build", MODEL, "--platform", "all", "-t", "digits:1", "-o", f"oci:{tmp_path}/attached.oci", "--sbom")
+    blobs = tmp_path / "attached.oci/blobs/sha256"
+    attached = {}
+    for blob in blobs.iterdir():
+        data = blob.read_bytes()
+        if data.startswith(b"{") and b'"artifactType"' in data:
+            manifest = json.loads(data)
+            [layer] = manifest["layers"]
+            key = (formats[manifest["artifactType"]], digests[manifest["subject"]["digest"]])
+            attached[key] = (blobs / layer["digest"].removeprefix("sha256:")).read_text()
+    assert attached == documents
+
+
 def test_the_table_is_for_people(layout, aipack):
     directory, _ = layout
     text = aipack("sbom", f"oci:{directory}:1", "--format", "table").stdout

@@ -1,10 +1,10 @@
-#include "aipack/io/file.hpp"
-#include "aipack/io/temp_file.hpp"
 #include "aipack/license/debian.hpp"
 
 #include "support/catch.hpp"
 #include "support/test_data.hpp"
 
+#include <fstream>
+#include <iterator>
 #include <string>
 
 using namespace aipack;
@@ -154,6 +154,30 @@ TEST_CASE("A file in which nothing is recognised is pointed at", "[license][debi
   CHECK(license.expression == "LicenseRef-Debian-demo");
   CHECK_THAT(license.texts.at(license.expression),
              ContainsSubstring("/usr/share/doc/demo/copyright"));
+}
+
+TEST_CASE("Real copyright files of packages that the example's image holds", "[license][debian]") {
+  const auto [package, expected] = GENERATE(table<std::string, std::string>({
+      {"base-files", "GPL-2.0-or-later AND LicenseRef-Debian-verbatim-8135c110"},
+      {"libabsl20240722", "Apache-2.0"},
+      {"libcpuinfo0", "BSD-2-Clause AND MIT"},
+      {"libpthreadpool0", "BSD-2-Clause"},
+      {"libre2-11",
+       "LicenseRef-Debian-BSD-3-google-96b63365 AND LicenseRef-Debian-Lucent-80fdf731"},
+      {"libxnnpack0.20241108", "BSD-3-Clause AND MIT"},
+      {"netbase", "GPL-2.0-only"},
+      {"zlib1g", "Zlib"},
+  }));
+  CAPTURE(package);
+  std::ifstream file(test::test_data() / "copyright" / package);
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  REQUIRE_FALSE(text.empty());
+  const auto license = read_debian_copyright(text, package);
+  CHECK(license.expression == expected);
+  for (const auto& [reference, words] : license.texts) {
+    CHECK_THAT(expected, ContainsSubstring(reference));
+    CHECK_FALSE(words.empty());
+  }
 }
 
 TEST_CASE("Hostile copyright files end in a valid licence", "[license][debian]") {
