@@ -75,7 +75,7 @@ def test_the_manual_page_knows_every_verb_and_option_of_the_help(aipack):
     verbs = re.findall(r"^  ([a-z]+) {2,}", aipack("--help").stdout, re.MULTILINE)
     assert {"build", "plan", "analyze", "inspect", "why"} <= set(verbs)
     helps = [aipack(verb, "--help").stdout for verb in verbs] + [aipack("cache", "prune", "--help").stdout]
-    options = set(itertools.chain.from_iterable(re.findall(r"^  (?:-\w,)?(--[a-z-]+)", text, re.MULTILINE) for text in helps))
+    options = set(itertools.chain.from_iterable(re.findall(r"^  (?:-\w,)?(--[a-z0-9-]+)", text, re.MULTILINE) for text in helps))
     assert len(options) > 20
     assert [verb for verb in verbs if f"**{verb}" not in manual] == []
     assert [option for option in sorted(options) if f"**{option}**" not in manual] == []
