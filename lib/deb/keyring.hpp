@@ -21,12 +21,11 @@ struct SignedText {
 };
 
 /// Public keys that may sign an archive. The fence around librnp: nothing else includes its header.
-/// What is good beyond doubt is found to be so without it (PlainKeyring), all else is its to judge.
 /// Threads: any; librnp's part takes turns.
 class Keyring {
 public:
-  /// Reads the files; librnp gets the keys when it is first needed, because it takes 8 ms for each
-  /// of Debian's. Throws Error{not_found} when none of the default keyrings exists.
+  /// Reads the files; librnp gets a certificate when a message names it, because it takes up to
+  /// 16 ms for each of Debian's. Throws Error{not_found} when none of the default keyrings exists.
   static std::shared_ptr<Keyring> open(std::span<const std::filesystem::path> files);
   ~Keyring();
   Keyring(const Keyring&) = delete;
@@ -35,12 +34,10 @@ public:
   /// Checks the clear signature around `message`. At least one signature must be good: by a key of
   /// this keyring that is neither revoked nor expired at `now`, over a strong hash, not expired
   /// itself. Nothing but white space may follow the message. Throws Error{corrupt}; `name` is what
-  /// it calls the message.
+  /// it calls the message. The signers are those that were looked at: one good one is
+  /// enough.
   [[nodiscard]] SignedText verify(std::string_view message, std::string_view name,
                                   std::int64_t now);
-  /// The same, all of it by librnp: what tests compare with.
-  [[nodiscard]] SignedText verify_with_librnp(std::string_view message, std::string_view name,
-                                              std::int64_t now);
 
 private:
   struct State;

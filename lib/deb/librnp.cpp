@@ -27,7 +27,7 @@ struct DlopenNote {
     sizeof "FDO", sizeof note_text, 0x407c0c0a, std::to_array("FDO"), std::to_array(note_text)};
 
 void* open_library() {
-  void* const library = ::dlopen(AIPACK_LIBRNP, RTLD_NOW | RTLD_LOCAL);
+  void* const library = ::dlopen(AIPACK_LIBRNP, RTLD_LAZY | RTLD_LOCAL);
   if (library == nullptr) {
     const char* const cause = ::dlerror(); // NOLINT(concurrency-mt-unsafe): glibc's is per thread
     throw Error(ErrorCode::not_found,

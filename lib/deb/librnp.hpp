@@ -6,7 +6,7 @@ namespace aipack::deb {
 
 /// librnp's functions, as far as they are used. The library is opened when it is first needed, and
 /// stays: with Botan it brings 10,000 symbols to look up, a third of what starting aipack costs,
-/// and most runs need none of it (PlainKeyring).
+/// and verbs that ask no package archive need none of it.
 ///
 ///     librnp().ffi_create(&ffi, "GPG", "GPG")
 struct Librnp {
@@ -47,6 +47,8 @@ public:
       symbol("rnp_op_verify_get_signature_at");
   decltype(&rnp_op_verify_get_signature_count) op_verify_get_signature_count =
       symbol("rnp_op_verify_get_signature_count");
+  decltype(&rnp_op_verify_signature_get_handle) op_verify_signature_get_handle =
+      symbol("rnp_op_verify_signature_get_handle");
   decltype(&rnp_op_verify_signature_get_hash) op_verify_signature_get_hash =
       symbol("rnp_op_verify_signature_get_hash");
   decltype(&rnp_op_verify_signature_get_key) op_verify_signature_get_key =
@@ -60,6 +62,9 @@ public:
   decltype(&rnp_output_to_memory) output_to_memory = symbol("rnp_output_to_memory");
   decltype(&rnp_result_to_string) result_to_string = symbol("rnp_result_to_string");
   decltype(&rnp_set_timestamp) set_timestamp = symbol("rnp_set_timestamp");
+  decltype(&rnp_signature_get_keyid) signature_get_keyid = symbol("rnp_signature_get_keyid");
+  decltype(&rnp_signature_handle_destroy) signature_handle_destroy =
+      symbol("rnp_signature_handle_destroy");
 };
 
 /// Threads: any.

@@ -79,7 +79,9 @@ struct Release {
   std::vector<std::string> architectures{};
   std::vector<ReleaseFile> files{};     ///< the SHA256 list, sorted by path
   oci::Digest digest;                   ///< of the InRelease file as served
-  std::vector<std::string> signed_by{}; ///< fingerprints of the keys whose signatures were good
+  /// Fingerprints of the keys whose signatures were found good: one is enough, and when it is there
+  /// no other is looked for.
+  std::vector<std::string> signed_by{};
   [[nodiscard]] AIPACK_API const ReleaseFile* find(std::string_view path) const noexcept;
 };
 
