@@ -3,7 +3,6 @@
 #include "aipack/core/error.hpp"
 #include "aipack/core/for_each.hpp"
 #include "aipack/transfer/attach.hpp"
-#include "aipack/trust/verification.hpp"
 
 #include "base.hpp"
 #include "compose.hpp"
@@ -25,9 +24,30 @@ const image::Location* first_of(const Outputs& outputs, Kind kind) {
   return found == outputs.destinations.end() ? nullptr : &*found;
 }
 
+/// Signatures cannot travel in a docker archive, nor into an engine.
+bool holds_attachments(const image::Location& place) {
+  return place.kind != Kind::docker_archive;
+}
+
 void check(const Plan& plan, const Outputs& outputs) {
+  if (outputs.signing.writes_anything() &&
+      std::ranges::none_of(outputs.destinations, holds_attachments)) {
+    throw Error(ErrorCode::invalid_input,
+                "cannot sign: docker archives and container engines hold no signatures")
+        .with_hint("write to a layout or an OCI archive as well, or push to a registry");
+  }
   if (outputs.destinations.empty() && outputs.engines.empty()) {
     throw Error(ErrorCode::invalid_input, "cannot build: there is no place to write to");
+  }
+  if (outputs.signing.signatory != nullptr) {
+    // Before anything is composed: what cannot be signed costs nothing yet.
+    trust::check_signing(*outputs.signing.signatory, outputs.signing.formats);
+    if (!outputs.signing.formats.contains(sign::Format::bundle)) {
+      throw Error(ErrorCode::invalid_input,
+                  "cannot sign without bundles: the statements about the image are bundles, and "
+                  "cosign 3 looks at no other signature once it sees one")
+          .with_hint("add the form 'bundle'");
+    }
   }
   for (const auto& destination : outputs.destinations) {
     if (destination.kind == Kind::docker_archive && plan.images.size() != 1) {
@@ -62,11 +82,6 @@ private:
 
 std::string docker_archive_name(const image::Location& destination, const Plan& plan) {
   return destination.tag.empty() ? default_image_name(plan.models) + ":latest" : destination.tag;
-}
-
-/// Signatures cannot travel in a docker archive, nor into an engine.
-bool holds_attachments(Kind kind) {
-  return kind != Kind::docker_archive;
 }
 
 /// One build. run() is its table of contents.
@@ -136,8 +151,7 @@ private:
     papers_ = build::make_papers(context_, digested_ ? *digested_ : plan_, composed_->index,
                                  *origin_, outputs_.signing, op_);
     report_.notes = papers_->notes;
-    if (std::ranges::any_of(outputs_.destinations,
-                            [](const auto& place) { return !holds_attachments(place.kind); }) ||
+    if (!std::ranges::all_of(outputs_.destinations, holds_attachments) ||
         !outputs_.engines.empty()) {
       report_.notes.emplace_back(
           "signatures and SBOMs go beside the image in registries, layouts and OCI archives; "
@@ -180,24 +194,16 @@ private:
       return;
     }
     // Written once: what is beside the image is verified before, in memory.
-    auto artifacts = outputs_.signing.signatory != nullptr
-                         ? trust::make_artifacts(papers_->what, *outputs_.signing.signatory,
-                                                 options_for(destination))
-                         : trust::make_documents(papers_->what.documents, papers_->created);
-    report_.attached.attestations += artifacts.size() - papers_->what.documents.size();
-    report_.attached.documents += papers_->what.documents.size();
-    const auto whole = transfer::open_origin(composed_->index, std::move(artifacts));
-    if (outputs_.signing.signatory != nullptr) {
-      trust::require_verified(
-          trust::verify_image(*whole,
-                              {.policy = {.keys = {outputs_.signing.signatory->signer.public_key()},
-                                          .image = {.digest = composed_->index.digest()},
-                                          .annotations = outputs_.signing.annotations,
-                                          .time = outputs_.signing.signed_at},
-                               .every_platform = true},
-                              op_),
-          destination.to_string());
+    const auto* const signatory = outputs_.signing.signatory;
+    const auto options = options_for(destination);
+    const auto whole = transfer::open_origin(
+        composed_->index, signatory != nullptr
+                              ? trust::make_artifacts(papers_->what, *signatory, options)
+                              : trust::make_documents(papers_->what.documents, papers_->created));
+    if (signatory != nullptr) {
+      trust::check_artifacts(*whole, papers_->what, *signatory, options, op_);
     }
+    add(trust::count_artifacts(papers_->what, options, signatory != nullptr));
     report_.written.new_bytes +=
         transfer::copy(*whole, destination, context_.registry, {}, op_).sent_bytes;
   }

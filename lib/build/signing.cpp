@@ -121,12 +121,12 @@ Papers make_papers(Context& context, const Plan& plan, const image::Index& index
                 .created =
                     oci::try_rfc3339(of.front().created).value_or(std::chrono::sys_seconds{})};
   for (auto& document : make_sboms(of, context.threads, op)) {
-    if (signing.signatory == nullptr) {
-      papers.what.documents.push_back({std::move(document.image),
-                                       std::string(sbom::media_type(document.format)),
-                                       std::move(document.content)});
-    } else {
-      papers.what.attestations.push_back({{std::move(document.image)},
+    if (signing.sboms) {
+      papers.what.documents.push_back(
+          {document.image, std::string(sbom::media_type(document.format)), document.content});
+    }
+    if (signing.signatory != nullptr) {
+      papers.what.attestations.push_back({{document.image},
                                           std::string(predicate_type_of(document.format)),
                                           std::move(document.content)});
     }

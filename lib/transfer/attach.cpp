@@ -74,7 +74,7 @@ public:
     return std::make_unique<RegistryOrigin>(
         image::Location{.kind = image::Location::Kind::registry,
                         .reference = location_.reference->with_digest(root.digest)},
-        registry_);
+        registry_, registry::Access::push);
   }
 
 private:
@@ -98,10 +98,20 @@ public:
   }
 
   void merge(std::string_view tag, const MergeArtifact& merge, const Operation& op) override {
+    // index.json is looked at twice when it is to be changed. What was made the first time is good
+    // for the second unless somebody came between: a token signs once.
+    std::optional<oci::Digest> merged_from;
+    std::optional<MemoryArtifact> merged;
+    bool is_first = true;
     layout_.update(
         [&](const oci::Index& index) -> std::vector<blob::Layout::Entry> {
           const auto now = find(index, tag);
-          auto merged = merge(now ? &*now : nullptr);
+          const auto digest = now ? std::optional(now->descriptor.digest) : std::nullopt;
+          if (is_first || digest != merged_from) {
+            merged = merge(now ? &*now : nullptr);
+            merged_from = digest;
+            is_first = false;
+          }
           if (!merged) {
             return {};
           }

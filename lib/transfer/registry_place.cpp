@@ -38,9 +38,10 @@ std::string target_tag(const oci::Reference& reference) {
 
 // --- origin
 
-RegistryOrigin::RegistryOrigin(const image::Location& location, registry::Registry& registry)
+RegistryOrigin::RegistryOrigin(const image::Location& location, registry::Registry& registry,
+                               registry::Access access)
     : Origin(location.to_string(), Distance::remote),
-      repository_(registry.open(location.reference.value(), registry::Access::pull)),
+      repository_(registry.open(location.reference.value(), access)),
       tag_or_digest_(origin_name(*location.reference)) {}
 
 oci::Descriptor RegistryOrigin::resolve(const Operation& op) {

@@ -13,7 +13,9 @@ namespace aipack::transfer {
 /// An image of a registry.
 class RegistryOrigin final : public Origin {
 public:
-  RegistryOrigin(const image::Location& location, registry::Registry& registry);
+  /// With Access::push only the registry itself is asked, no mirror.
+  RegistryOrigin(const image::Location& location, registry::Registry& registry,
+                 registry::Access access = registry::Access::pull);
 
   [[nodiscard]] oci::Descriptor resolve(const Operation& op) override;
   [[nodiscard]] registry::Document manifest(const oci::Descriptor& descriptor,

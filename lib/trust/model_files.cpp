@@ -43,7 +43,12 @@ private:
           fmt::format("cannot read model folder {}: its folders are nested more than {} deep",
                       quoted(directory.string()), max_model_depth));
     }
-    for (const auto& entry : stdfs::directory_iterator(directory)) {
+    std::error_code failed;
+    const stdfs::directory_iterator entries(directory, failed);
+    if (failed) {
+      throw_errno(fmt::format("read model folder {}", quoted(directory.string())), failed.value());
+    }
+    for (const auto& entry : entries) {
       const auto name = entry.path().filename().string();
       const auto path = inside.empty() ? name : inside + "/" + name;
       if (std::ranges::find(options_.ignored_paths, path) == options_.ignored_paths.end()) {

@@ -5,6 +5,7 @@
 #include "aipack/core/text.hpp"
 #include "aipack/trust/verification.hpp"
 
+#include "proof.hpp"
 #include "statements.hpp"
 #include "verification_impl.hpp"
 
@@ -20,11 +21,6 @@ namespace aipack::trust {
 namespace {
 
 constexpr unsigned requests_at_once = 16;
-
-transfer::MemoryArtifact make_document(const Document& document, std::chrono::sys_seconds created) {
-  return to_memory(sign::make_referrer(document.image, document.media_type, document.media_type,
-                                       document.content, {}, created));
-}
 
 transfer::MemoryArtifact bundle_artifact(const oci::Descriptor& image, const std::string& bundle,
                                          const SigningOptions& options) {
@@ -57,7 +53,9 @@ public:
     annex_.attach(attestations(), op_);
     annex_.attach(signatures(), op_);
     sign_at_tags();
-    read_back();
+    // As a verifier sees it from now on.
+    prove([&](const oci::Descriptor& image) { return annex_.read(image, op_); }, what_, signatory_,
+          options_, op_);
     return report_;
   }
 
@@ -103,20 +101,12 @@ private:
     });
   }
 
-  [[nodiscard]] bool has_notation(const oci::Descriptor& image) const {
-    sign::Policy policy{.notation = {.certificates = {signatory_.certificates.back()}},
-                        .image = image,
-                        .annotations = options_.annotations,
-                        .time = options_.signed_at};
-    return sign::verify(policy, before_.at(image.digest).candidates).verified;
-  }
-
   // --- what is missing
 
   std::vector<transfer::MemoryArtifact> documents() {
     std::vector<transfer::MemoryArtifact> missing;
     for (const auto& document : what_.documents) {
-      auto artifact = make_document(document, options_.created);
+      auto artifact = document_artifact(document, options_.created);
       if (is_listed(document.image, artifact.document.descriptor.digest)) {
         ++report_.present;
       } else {
@@ -171,7 +161,7 @@ private:
         }
       }
       if (options_.formats.contains(sign::Format::notation_jws)) {
-        if (has_notation(image)) {
+        if (has_notation_of(signatory_, image, options_, before_.at(image.digest).candidates)) {
           ++report_.present;
         } else {
           missing.push_back(notation_artifact(image, signatory_, options_));
@@ -222,78 +212,6 @@ private:
     return is_new;
   }
 
-  // --- the proof
-
-  /// As a verifier sees it from now on: every format that was asked for, every statement.
-  void read_back() {
-    std::map<oci::Digest, Expected> expected;
-    for (const auto& image : what_.signed_images) {
-      expected.emplace(image.digest, Expected{image, true, {}});
-    }
-    for (const auto& attestation : what_.attestations) {
-      for (const auto& image : attestation.images) {
-        expected.emplace(image.digest, Expected{image, false, {}})
-            .first->second.attestations.push_back({.predicate_type = attestation.predicate_type});
-      }
-    }
-    std::vector<Expected> list;
-    for (auto& [digest, item] : expected) {
-      list.push_back(std::move(item));
-    }
-    for_each(list, requests_at_once, op_, [&](const Expected& item, const Operation& inner) {
-      const auto origin = annex_.read(item.image, inner);
-      const auto candidates =
-          read_attachments(*origin, item.image, origin->attachments(item.image.digest, inner),
-                           requests_at_once, inner);
-      check(item, candidates);
-    });
-  }
-
-  struct Expected {
-    oci::Descriptor image;
-    bool is_signed = false;
-    std::vector<sign::AttestationRule> attestations;
-  };
-
-  void check(const Expected& item, const std::vector<sign::Candidate>& candidates) const {
-    sign::Policy policy{.keys = {signatory_.signer.public_key()},
-                        .threshold = item.is_signed && !is_notation_alone() ? 1U : 0U,
-                        .image = item.image,
-                        .annotations = options_.annotations,
-                        .attestations = item.attestations,
-                        .time = options_.signed_at};
-    if (options_.formats.contains(sign::Format::notation_jws)) {
-      policy.notation.certificates = {signatory_.certificates.back()};
-      policy.threshold = item.is_signed ? 1 : 0;
-    }
-    const auto verdict = sign::verify(policy, candidates);
-    std::string cause = verdict.verified ? std::string() : verdict.reason;
-    if (item.is_signed) {
-      for (const auto format : options_.formats) {
-        if (format == sign::Format::simple_signing && !is_signed_at_tags()) {
-          continue;
-        }
-        const bool found = std::ranges::any_of(verdict.signatures, [&](const auto& signature) {
-          return signature.format == format && signature.verified;
-        });
-        if (!found && cause.empty()) {
-          cause = fmt::format("no signature of the form {} is found that verifies",
-                              quoted(sign::to_string(format)));
-        }
-      }
-    }
-    if (!cause.empty()) {
-      throw Error(ErrorCode::corrupt,
-                  fmt::format("cannot verify what was just written beside {}: {}",
-                              item.image.digest.to_string(), cause))
-          .with_hint("the registry alters or hides what it is given; nothing was named");
-    }
-  }
-
-  [[nodiscard]] bool is_notation_alone() const {
-    return options_.formats == std::set{sign::Format::notation_jws};
-  }
-
   transfer::Annex& annex_;
   const Annotating& what_;
   const sign::Signatory& signatory_;
@@ -314,15 +232,40 @@ void check_signer(const sign::Signer& signer) {
   }
 }
 
-void check_options(const sign::Signatory& signatory, const SigningOptions& options) {
+void check_request(const Annotating& what, const sign::Signatory& signatory,
+                   const SigningOptions& options) {
+  check_signing(signatory, options.formats);
+  if (!what.bundles.empty() && what.signed_images.empty()) {
+    throw Error(ErrorCode::invalid_input, "cannot attach bundles: there is no image to sign");
+  }
+  const bool has_bundles = !what.attestations.empty() || !what.bundles.empty();
+  if (has_bundles && !what.signed_images.empty() &&
+      !options.formats.contains(sign::Format::bundle)) {
+    throw Error(ErrorCode::invalid_input,
+                "cannot attach statements to an image that is not signed as a bundle: cosign 3 "
+                "looks at no other signature once it sees a bundle")
+        .with_hint("add the form 'bundle'");
+  }
+}
+
+} // namespace
+
+void check_signing(const sign::Signatory& signatory, const std::set<sign::Format>& formats) {
   check_signer(signatory.signer);
-  if (options.formats.contains(sign::Format::notation_jws) && signatory.certificates.empty()) {
+  const auto& certificates = signatory.certificates;
+  if (!certificates.empty() &&
+      !(certificates.front().public_key() == signatory.signer.public_key())) {
+    throw Error(ErrorCode::invalid_input,
+                fmt::format("cannot sign with certificate {}: it belongs to another key",
+                            quoted(certificates.front().subject())));
+  }
+  if (formats.contains(sign::Format::notation_jws) && certificates.empty()) {
     throw Error(ErrorCode::invalid_input,
                 "cannot sign for notation: it knows certificates, not keys")
         .with_hint("give the key's certificate chain with --certificate");
   }
   for (const auto format : {sign::Format::envelope, sign::Format::notation_cose}) {
-    if (options.formats.contains(format)) {
+    if (formats.contains(format)) {
       throw Error(ErrorCode::invalid_input,
                   fmt::format("cannot sign in the form {}: it is read only",
                               quoted(sign::to_string(format))));
@@ -330,12 +273,34 @@ void check_options(const sign::Signatory& signatory, const SigningOptions& optio
   }
 }
 
-} // namespace
+SigningReport count_artifacts(const Annotating& what, const SigningOptions& options,
+                              bool is_signed) {
+  SigningReport report{.documents = what.documents.size()};
+  if (!is_signed) {
+    return report;
+  }
+  report.attestations = what.bundles.size();
+  for (const auto& attestation : what.attestations) {
+    report.attestations += attestation.images.size();
+  }
+  for (const auto format : options.formats) {
+    const bool is_written = format != sign::Format::simple_signing || !options.references.empty();
+    report.signatures += is_written ? what.signed_images.size() : 0;
+  }
+  return report;
+}
+
+void check_artifacts(transfer::Origin& origin, const Annotating& what,
+                     const sign::Signatory& signatory, const SigningOptions& options,
+                     const Operation& op) {
+  const std::shared_ptr<transfer::Origin> borrowed(std::shared_ptr<void>(), &origin);
+  prove([&](const oci::Descriptor&) { return borrowed; }, what, signatory, options, op);
+}
 
 SigningReport annotate(transfer::Annex& annex, const Annotating& what,
                        const sign::Signatory& signatory, const SigningOptions& options,
                        const Operation& op) {
-  check_options(signatory, options);
+  check_request(what, signatory, options);
   return Annotator(annex, what, signatory, options, op).run();
 }
 
@@ -348,15 +313,16 @@ SigningReport attach_documents(transfer::Annex& annex, const std::vector<Documen
 std::vector<transfer::MemoryArtifact> make_documents(const std::vector<Document>& documents,
                                                      std::chrono::sys_seconds created) {
   std::vector<transfer::MemoryArtifact> artifacts;
-  std::ranges::transform(documents, std::back_inserter(artifacts),
-                         [&](const auto& document) { return make_document(document, created); });
+  std::ranges::transform(documents, std::back_inserter(artifacts), [&](const auto& document) {
+    return document_artifact(document, created);
+  });
   return artifacts;
 }
 
 std::vector<transfer::MemoryArtifact> make_artifacts(const Annotating& what,
                                                      const sign::Signatory& signatory,
                                                      const SigningOptions& options) {
-  check_options(signatory, options);
+  check_request(what, signatory, options);
   auto artifacts = make_documents(what.documents, options.created);
   for (const auto& attestation : what.attestations) {
     const auto bundle = sign::sign_statement(statement_of(attestation), signatory);

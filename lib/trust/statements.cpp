@@ -80,6 +80,12 @@ bool says(const sign::Candidate& candidate, std::string_view payload,
              .has_value();
 }
 
+transfer::MemoryArtifact document_artifact(const Document& document,
+                                           std::chrono::sys_seconds created) {
+  return to_memory(sign::make_referrer(document.image, document.media_type, document.media_type,
+                                       document.content, {}, created));
+}
+
 transfer::MemoryArtifact to_memory(const sign::Artifact& artifact) {
   transfer::MemoryArtifact result{
       .document = {artifact.manifest.descriptor(), artifact.manifest.bytes()}, .tag = artifact.tag};

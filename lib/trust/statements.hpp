@@ -24,6 +24,10 @@ namespace aipack::trust {
 [[nodiscard]] bool says(const sign::Candidate& candidate, std::string_view payload,
                         const sign::Signatory& signatory);
 
+/// The same whenever and by whomever it is made.
+[[nodiscard]] transfer::MemoryArtifact document_artifact(const Document& document,
+                                                         std::chrono::sys_seconds created);
+
 [[nodiscard]] transfer::MemoryArtifact to_memory(const sign::Artifact& artifact);
 
 } // namespace aipack::trust

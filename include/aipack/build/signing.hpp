@@ -14,7 +14,7 @@ namespace aipack::build {
 /// What a build writes beside its image. With a signatory: SBOMs (SPDX, CycloneDX with the models
 /// as ML-BOM), SLSA provenance and the models' findings as attestations, an OpenSSF signature of
 /// each model where the key's kind allows one, and signatures of the index and of each platform's
-/// image. Without one, and with `sboms`: the SBOMs as they are.
+/// image. With `sboms`: the SBOMs as they are, too.
 struct Signing {
   const sign::Signatory* signatory = nullptr; ///< outlives the build
   bool sboms = false;

@@ -30,7 +30,7 @@ public:
   virtual void attach(const std::vector<MemoryArtifact>& artifacts, const Operation& op) = 0;
   /// Makes `tag` stand for what `merge` gives, and loses nothing that others put there meanwhile.
   virtual void merge(std::string_view tag, const MergeArtifact& merge, const Operation& op) = 0;
-  /// What is there of `root`, whatever name it has or has not yet.
+  /// What is there of `root`, whatever name it has or has not yet; of a registry, no mirror of it.
   [[nodiscard]] virtual std::unique_ptr<Origin> read(const oci::Descriptor& root,
                                                      const Operation& op) = 0;
 };

@@ -30,8 +30,8 @@ struct CopyOptions {
   unsigned concurrency = 6; ///< blobs at once, 1..64
   TargetOptions target{};   ///< used by the copy between locations
   /// Called when all but the name is at the target, the root by its digest included: what is
-  /// written beside it, what must be checked first. What it throws leaves the name as it was.
-  /// Archives, which have no such moment, do not call it.
+  /// written beside it, what must be checked first. What it throws leaves the name as it was. Of an
+  /// archive nothing is there yet: it is written as a whole.
   std::function<void(const Operation&)> before_name{};
 };
 

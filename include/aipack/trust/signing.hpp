@@ -58,6 +58,12 @@ struct SigningReport {
   std::size_t present = 0;      ///< of all three, that were there: by this key, about the same
 };
 
+/// What can be known before anything is built: throws Error{corrupt} for a key whose halves do not
+/// belong together, Error{invalid_input} for forms that cannot be written and a certificate of
+/// another key.
+AIPACK_API void check_signing(const sign::Signatory& signatory,
+                              const std::set<sign::Format>& formats);
+
 /// Makes what is missing and writes it: documents and attestations, then signatures; then reads all
 /// of it back and verifies it with the public key. What is there by the same key and says the same
 /// is not made again. Throws Error{corrupt} when something does not verify that was just written.
@@ -69,11 +75,19 @@ AIPACK_API SigningReport attach_documents(transfer::Annex& annex,
                                           const std::vector<Document>& documents,
                                           std::chrono::sys_seconds created, const Operation& op);
 
-/// The same for a place that is written once, an archive: everything, verified in memory by who
-/// calls.
+/// The same for a place that is written once, an archive: everything, for check_artifacts() and
+/// then the copy.
 [[nodiscard]] AIPACK_API std::vector<transfer::MemoryArtifact>
 make_artifacts(const Annotating& what, const sign::Signatory& signatory,
                const SigningOptions& options);
+/// What make_artifacts() makes.
+[[nodiscard]] AIPACK_API SigningReport count_artifacts(const Annotating& what,
+                                                       const SigningOptions& options,
+                                                       bool is_signed);
+/// `origin` has the image with all that was made for it, as annotate() makes sure.
+AIPACK_API void check_artifacts(transfer::Origin& origin, const Annotating& what,
+                                const sign::Signatory& signatory, const SigningOptions& options,
+                                const Operation& op);
 [[nodiscard]] AIPACK_API std::vector<transfer::MemoryArtifact>
 make_documents(const std::vector<Document>& documents, std::chrono::sys_seconds created);
 
