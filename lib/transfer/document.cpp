@@ -66,6 +66,26 @@ oci::Descriptor listed_descriptor(const registry::Document& document, const Cont
   return descriptor;
 }
 
+bool is_about_content(const Error& error) noexcept {
+  switch (error.code()) {
+  case ErrorCode::corrupt:
+  case ErrorCode::unsupported:
+  case ErrorCode::not_found:
+  case ErrorCode::already_exists:
+  case ErrorCode::denied:
+    return true;
+  case ErrorCode::invalid_input:
+  case ErrorCode::unsatisfiable:
+  case ErrorCode::unauthenticated:
+  case ErrorCode::unavailable:
+  case ErrorCode::io:
+  case ErrorCode::cancelled:
+  case ErrorCode::internal:
+    return false;
+  }
+  return false;
+}
+
 blob::BlobPtr as_blob(const registry::Document& document) {
   return blob::memory_blob(document.descriptor, document.bytes);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "aipack/core/error.hpp"
 #include "aipack/oci/document.hpp"
 #include "aipack/registry/registry.hpp"
 
@@ -31,6 +32,10 @@ struct Content {
 /// The descriptor of a referrer as listings have it: with artifact type and annotations.
 [[nodiscard]] oci::Descriptor listed_descriptor(const registry::Document& document,
                                                 const Content& content);
+
+/// Whether the error is about what is there (damaged, of another kind, not for us), and not about
+/// the way to it: asking again changes nothing, and the rest can be read all the same.
+[[nodiscard]] bool is_about_content(const Error& error) noexcept;
 
 /// The document as a blob.
 [[nodiscard]] blob::BlobPtr as_blob(const registry::Document& document);

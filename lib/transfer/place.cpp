@@ -8,6 +8,8 @@
 #include "registry_place.hpp"
 #include "stored_origin.hpp"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 namespace aipack::transfer {
@@ -19,6 +21,14 @@ registry::DownloadReport Origin::place(const oci::Descriptor& descriptor,
   }
   store.place(*blob(descriptor, op), op);
   return {.received_bytes = descriptor.size_bytes};
+}
+
+std::vector<Attachment> Origin::attachments(const oci::Digest& subject, const Operation& op) {
+  auto list = list_attachments(subject, op);
+  if (!list.failures.empty()) {
+    throw std::move(list.failures.front());
+  }
+  return std::move(list.found);
 }
 
 std::unique_ptr<Origin> open_origin(const image::Location& location, registry::Registry& registry,

@@ -62,23 +62,37 @@ registry::DownloadReport RegistryOrigin::place(const oci::Descriptor& descriptor
   return repository_.download(descriptor, store, op);
 }
 
-std::vector<Attachment> RegistryOrigin::attachments(const oci::Digest& subject,
-                                                    const Operation& op) {
-  std::vector<Attachment> result;
-  for (auto& referrer : repository_.referrers(subject, {}, op)) {
-    result.push_back({std::move(referrer)});
-  }
-  for (const auto suffix : attachment_suffixes) {
-    const auto tag = fmt::format("sha256-{}{}", subject.hex(), suffix);
+AttachmentList RegistryOrigin::list_attachments(const oci::Digest& subject, const Operation& op) {
+  AttachmentList result;
+  // The listing and each tag are written by different programs: neither speaks for the others.
+  const auto apart = [&](const auto& ask) {
     try {
-      if (auto found = repository_.find(tag, op)) {
-        result.push_back({std::move(*found), tag});
-      }
+      ask();
     } catch (const Error& error) {
-      if (!means_absent(error)) {
+      if (!is_about_content(error)) {
         throw;
       }
+      result.failures.push_back(error);
     }
+  };
+  apart([&] {
+    for (auto& referrer : repository_.referrers(subject, {}, op)) {
+      result.found.push_back({std::move(referrer)});
+    }
+  });
+  for (const auto suffix : attachment_suffixes) {
+    const auto tag = fmt::format("sha256-{}{}", subject.hex(), suffix);
+    apart([&] {
+      try {
+        if (auto found = repository_.find(tag, op)) {
+          result.found.push_back({std::move(*found), tag});
+        }
+      } catch (const Error& error) {
+        if (!means_absent(error)) {
+          throw;
+        }
+      }
+    });
   }
   return result;
 }

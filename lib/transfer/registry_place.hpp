@@ -23,8 +23,8 @@ public:
   [[nodiscard]] blob::BlobPtr blob(const oci::Descriptor& descriptor, const Operation& op) override;
   registry::DownloadReport place(const oci::Descriptor& descriptor, blob::DirectoryStore& store,
                                  const Operation& op) override;
-  [[nodiscard]] std::vector<Attachment> attachments(const oci::Digest& subject,
-                                                    const Operation& op) override;
+  [[nodiscard]] AttachmentList list_attachments(const oci::Digest& subject,
+                                                const Operation& op) override;
 
 private:
   registry::Repository repository_;

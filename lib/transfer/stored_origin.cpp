@@ -53,41 +53,53 @@ blob::BlobPtr StoredOrigin::blob(const oci::Descriptor& descriptor, const Operat
   return found;
 }
 
-std::vector<Attachment> StoredOrigin::attachments(const oci::Digest& subject, const Operation& op) {
+AttachmentList StoredOrigin::list_attachments(const oci::Digest& subject, const Operation& op) {
   const std::lock_guard lock(mutex_);
-  if (!attachments_) {
-    attachments_ = read_attachments(op);
+  if (!attached_) {
+    attached_ = read_attached(op);
   }
-  std::vector<Attachment> result;
-  const auto [first, last] = attachments_->equal_range(subject);
+  AttachmentList result{.failures = attached_->failures};
+  const auto [first, last] = attached_->by_subject.equal_range(subject);
   for (auto at = first; at != last; ++at) {
-    result.push_back(at->second);
+    result.found.push_back(at->second);
   }
   return result;
 }
 
-StoredOrigin::Attachments StoredOrigin::read_attachments(const Operation& op) const {
-  Attachments result;
+StoredOrigin::Attached StoredOrigin::read_attached(const Operation& op) const {
+  Attached result;
   for (const auto& entry : storage_.entries) {
     op.check();
-    const auto tag = tag_of(entry);
-    if (const auto subject = blob::attachment_subject(tag)) {
-      result.emplace(*subject, Attachment{plain(entry), tag});
-      continue;
-    }
-    const auto blob = is_document(entry) ? storage_.find(entry) : nullptr;
-    if (!blob) {
-      continue;
-    }
-    const auto source = blob->open();
-    const registry::Document document{
-        plain(entry), io::read_text(*source, oci::max_manifest_bytes, entry.digest.to_string())};
-    const auto content = read_content(document);
-    if (content.subject) {
-      result.emplace(content.subject->digest, Attachment{listed_descriptor(document, content)});
+    try {
+      read_entry(entry, result);
+    } catch (const Error& error) {
+      if (!is_about_content(error)) {
+        throw;
+      }
+      result.failures.push_back(error);
     }
   }
   return result;
+}
+
+void StoredOrigin::read_entry(const oci::Descriptor& entry, Attached& attached) const {
+  const auto tag = tag_of(entry);
+  if (const auto subject = blob::attachment_subject(tag)) {
+    attached.by_subject.emplace(*subject, Attachment{plain(entry), tag});
+    return;
+  }
+  const auto blob = is_document(entry) ? storage_.find(entry) : nullptr;
+  if (!blob) {
+    return;
+  }
+  const auto source = blob->open();
+  const registry::Document document{
+      plain(entry), io::read_text(*source, oci::max_manifest_bytes, entry.digest.to_string())};
+  const auto content = read_content(document);
+  if (content.subject) {
+    attached.by_subject.emplace(content.subject->digest,
+                                Attachment{listed_descriptor(document, content)});
+  }
 }
 
 image::Storage in_memory(const image::Index& index, const std::vector<MemoryArtifact>& artifacts) {

@@ -22,16 +22,21 @@ public:
                                             const Operation& op) override;
   [[nodiscard]] blob::BlobPtr blob(const oci::Descriptor& descriptor, const Operation& op) override;
   /// What is listed in index.json and has this subject, as oras stores it, or one of cosign's tags.
-  [[nodiscard]] std::vector<Attachment> attachments(const oci::Digest& subject,
-                                                    const Operation& op) override;
+  /// An entry that cannot be read may be about anything: it is a failure for every subject.
+  [[nodiscard]] AttachmentList list_attachments(const oci::Digest& subject,
+                                                const Operation& op) override;
 
 private:
-  using Attachments = std::multimap<oci::Digest, Attachment>;
-  [[nodiscard]] Attachments read_attachments(const Operation& op) const;
+  struct Attached {
+    std::multimap<oci::Digest, Attachment> by_subject{};
+    std::vector<Error> failures{};
+  };
+  [[nodiscard]] Attached read_attached(const Operation& op) const;
+  void read_entry(const oci::Descriptor& entry, Attached& attached) const;
 
   image::Storage storage_;
   std::mutex mutex_;
-  std::optional<Attachments> attachments_; ///< by subject; read when it is first asked for
+  std::optional<Attached> attached_; ///< read when it is first asked for
 };
 
 /// A composed index as a storage.

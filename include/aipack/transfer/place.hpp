@@ -1,6 +1,7 @@
 #pragma once
 
 #include "aipack/blob/blob.hpp"
+#include "aipack/core/error.hpp"
 #include "aipack/core/export.hpp"
 #include "aipack/core/operation.hpp"
 #include "aipack/image/image.hpp"
@@ -21,6 +22,14 @@ struct Attachment {
   oci::Descriptor descriptor; ///< annotations and artifact type are the listing's claims
   /// How cosign before 3 names it, "sha256-<hex>.sig", ".att" or ".sbom"; empty: by `subject`.
   std::string tag{};
+};
+
+/// What is attached to a manifest, as far as it can be told.
+struct AttachmentList {
+  std::vector<Attachment> found{};
+  /// Listings, tags and entries that are there and damaged, foreign or refused. What they would
+  /// have named is not known; all the rest was found nevertheless.
+  std::vector<Error> failures{};
 };
 
 /// Whether bytes come from this machine. From afar a blob that is needed twice is kept on disk.
@@ -47,9 +56,13 @@ public:
   /// Brings a blob into a directory by the best way there is: a reflink, several ranges at once.
   virtual registry::DownloadReport place(const oci::Descriptor& descriptor,
                                          blob::DirectoryStore& store, const Operation& op);
-  /// What is about this manifest, directly; what a listing says is not verified.
-  [[nodiscard]] virtual std::vector<Attachment> attachments(const oci::Digest& subject,
-                                                            const Operation& op) = 0;
+  /// What is about this manifest, directly; what a listing says is not verified. Throws when the
+  /// way there fails (the network, a disk, missing credentials): that is no empty list.
+  [[nodiscard]] virtual AttachmentList list_attachments(const oci::Digest& subject,
+                                                        const Operation& op) = 0;
+  /// The same for those who need all of it: the first failure is thrown.
+  [[nodiscard]] std::vector<Attachment> attachments(const oci::Digest& subject,
+                                                    const Operation& op);
 
 protected:
   Origin(std::string name, Distance distance) : name_(std::move(name)), distance_(distance) {}

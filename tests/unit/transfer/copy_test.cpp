@@ -311,9 +311,9 @@ TEST_CASE("a copy that fails anywhere leaves the tag, whole blobs and no tempora
       fault_->pass();
       return std::make_shared<FaultyBlob>(inner_->blob(descriptor, op), fault_);
     }
-    std::vector<Attachment> attachments(const oci::Digest& subject, const Operation& op) override {
+    AttachmentList list_attachments(const oci::Digest& subject, const Operation& op) override {
       fault_->pass();
-      return inner_->attachments(subject, op);
+      return inner_->list_attachments(subject, op);
     }
 
   private:
@@ -356,6 +356,35 @@ TEST_CASE("a copy that fails anywhere leaves the tag, whole blobs and no tempora
   }
   CHECK(failures > 20);
   std::filesystem::remove_all(pristine);
+}
+
+TEST_CASE("an entry of a layout that cannot be read hides no attachment, and no copy hides it",
+          "[transfer][copy]") {
+  auto sample = signed_sample();
+  sample.place.list(sample.place.put(oci::media_type::manifest, "no JSON"));
+  const auto origin = sample.place.open(sample.root);
+  const auto list = origin->list_attachments(sample.root.digest, {});
+  CHECK(list.found.size() == 3); // a referrer, .sig and .att
+  REQUIRE(list.failures.size() == 1);
+  CHECK(list.failures.front().code() == ErrorCode::corrupt);
+  CHECK_THROWS_AS(origin->attachments(sample.root.digest, {}), Error);
+  io::TempDirectory directory;
+  registry::Registry registry;
+  CHECK_THROWS_AS(copy(*origin, at("oci", directory.path() / "a"), registry, {}, {}), Error);
+  CHECK_NOTHROW(
+      copy(*origin, at("oci", directory.path() / "b"), registry, {.referrers = false}, {}));
+
+  // A disk that fails says nothing about what is there.
+  StoredOrigin failing("failing", {sample.root, {sample.root}, [](const auto&) -> blob::BlobPtr {
+                                     throw Error(ErrorCode::io,
+                                                 "cannot read a test: the disk fails");
+                                   }});
+  try {
+    static_cast<void>(failing.list_attachments(sample.root.digest, {}));
+    FAIL("a list was given without having seen it all");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::io);
+  }
 }
 
 TEST_CASE("a cancelled copy leaves nothing of a new archive", "[transfer][copy]") {

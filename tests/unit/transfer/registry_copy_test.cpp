@@ -254,6 +254,63 @@ TEST_CASE("a listing that nobody updated is completed by the next push", "[trans
   check_whole(registry, to, sample);
 }
 
+TEST_CASE("what cannot be read of a listing hides neither the tags nor the other way round",
+          "[transfer][registry]") {
+  RegistryServer server({.dialect = RegistryDialect::no_referrers()});
+  const auto sample = signed_sample();
+  auto options = patient();
+  options.patience.attempts = 2;
+  registry::Registry registry(options);
+  const auto place = in(server, "team/model:1");
+  copy(*sample.place.open(sample.root), place, registry, {}, {});
+  const auto list = [&] {
+    registry::Registry fresh(options);
+    return open_origin(place, fresh, {})->list_attachments(sample.root.digest, {});
+  };
+  CHECK(list().found.size() == 3); // a referrer, .sig and .att
+  CHECK(list().failures.empty());
+  const auto check_kept = [&](std::size_t found, ErrorCode code) {
+    const auto kept = list();
+    CHECK(kept.found.size() == found);
+    REQUIRE(kept.failures.size() == 1);
+    CHECK(kept.failures.front().code() == code);
+    // Who needs all of it, as a copy does, is told.
+    const auto origin = open_origin(place, registry, {});
+    CHECK_THROWS_AS(origin->attachments(sample.root.digest, {}), Error);
+    io::TempDirectory directory;
+    CHECK_THROWS_AS(copy(place, file("oci", directory.path() / "a"), registry, {}, {}), Error);
+  };
+  const auto listing = "sha256-" + sample.root.digest.hex();
+  SECTION("a listing that is a manifest") {
+    const auto signature = server.manifest("team/model", listing + ".sig");
+    server.tag("team/model", listing, signature->digest);
+    check_kept(2, ErrorCode::already_exists);
+  }
+  SECTION("a listing that is no JSON") {
+    server.put_manifest("team/model", "no JSON", std::string(oci::media_type::index), listing);
+    check_kept(2, ErrorCode::corrupt);
+  }
+  SECTION("a tag that is of a withdrawn kind") {
+    server.put_manifest("team/model", R"({"schemaVersion":1})",
+                        "application/vnd.docker.distribution.manifest.v1+json", listing + ".sig");
+    check_kept(2, ErrorCode::unsupported);
+  }
+  SECTION("a network that fails") {
+    const auto tag = GENERATE(as<std::string>{}, "", ".sig", ".att", ".sbom");
+    CAPTURE(tag);
+    server.set_faults([&](const aipack::test::RegistryRequest& request) {
+      return request.path.ends_with("/manifests/" + listing + tag) ? RegistryFault::respond(503)
+                                                                   : RegistryFault{};
+    });
+    try {
+      static_cast<void>(list());
+      FAIL("a list was given without having seen it all");
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::unavailable);
+    }
+  }
+}
+
 /// More rounds look at other seeds: AIPACK_TEST_ROUNDS=1000.
 std::uint64_t rounds() {
   const char* const text = std::getenv("AIPACK_TEST_ROUNDS");
