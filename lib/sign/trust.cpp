@@ -16,7 +16,7 @@ SignedBy check_key_signature(const Trust& trust, std::string_view message,
                              std::string_view signature) {
   for (const PublicKey& key : trust.keys) {
     if (const auto scheme = key.verify_any(message, signature, trust.schemes(key.type()))) {
-      return {key.fingerprint().to_string(), *scheme};
+      return {key.fingerprint().to_string(), *scheme, key.fingerprint()};
     }
   }
   if (trust.keys.empty()) {
@@ -56,7 +56,7 @@ SignedBy check_certificate_signature(const Trust& trust, std::string_view messag
   // A certificate of a trusted key says nothing that the key does not.
   for (const PublicKey& trusted : trust.keys) {
     if (trusted == key) {
-      return {key.fingerprint().to_string(), *scheme};
+      return {key.fingerprint().to_string(), *scheme, key.fingerprint()};
     }
   }
   if (trust.root.certificate_authorities.empty() || trust.identities.empty()) {
@@ -67,7 +67,7 @@ SignedBy check_certificate_signature(const Trust& trust, std::string_view messag
   for (const Identity& identity : trust.identities) {
     if (const auto name = identity.match(leaf)) {
       const std::string issuer = leaf.identity_issuer();
-      return {issuer.empty() ? *name : *name + " (" + issuer + ")", *scheme};
+      return {issuer.empty() ? *name : *name + " (" + issuer + ")", *scheme, key.fingerprint()};
     }
   }
   const auto names = leaf.identities();

@@ -25,6 +25,7 @@ struct Trust {
 struct SignedBy {
   std::string key; ///< "sha256:…" of a key, or the identity of a certificate
   Scheme scheme;
+  oci::Digest fingerprint; ///< of the key that verified, whatever it is called
 };
 
 /// By which trusted key `signature` is. Throws Error{corrupt}.

@@ -31,9 +31,34 @@ struct Judgement {
   std::string predicate_type{}; ///< empty: a signature
   std::string predicate{};
   std::string key{};
+  std::string fingerprint{}; ///< of the key that verified, whatever `key` calls it
   std::string scheme{};
   bool verified = false;
   std::string reason{};
+};
+
+/// Counts different signers. One key is one signer however it is shown: by its fingerprint, by what
+/// a certificate of it says, by the subject of another. One identity is one signer as well: a
+/// keyless authority gives it another key for each signature.
+class Signers {
+public:
+  void add(const Judgement& judgement) {
+    std::set<std::string> signer{judgement.key, judgement.fingerprint};
+    std::erase_if(signers_, [&](const std::set<std::string>& known) {
+      const bool is_same = std::any_of(known.begin(), known.end(), [&](const std::string& name) {
+        return name == judgement.key || name == judgement.fingerprint;
+      });
+      if (is_same) {
+        signer.insert(known.begin(), known.end());
+      }
+      return is_same;
+    });
+    signers_.push_back(std::move(signer));
+  }
+  [[nodiscard]] std::size_t count() const noexcept { return signers_.size(); }
+
+private:
+  std::vector<std::set<std::string>> signers_; ///< what each of them is known by
 };
 
 class Judge {
@@ -167,7 +192,7 @@ private:
       check_thumbprints(thumbprints->second, envelope.chain);
     }
     check_notation_trust(envelope);
-    remember({leaf.subject(), scheme}, judgement);
+    remember({leaf.subject(), scheme, key.fingerprint()}, judgement);
     const NotationTarget target = parse_notation_payload(envelope.payload, "notation payload");
     check_digest(policy_.image.digest, target.descriptor.digest);
     if (target.descriptor.media_type != policy_.image.media_type ||
@@ -266,6 +291,7 @@ private:
 
   static void remember(const SignedBy& signed_by, Judgement& judgement) {
     judgement.key = signed_by.key;
+    judgement.fingerprint = signed_by.fingerprint.to_string();
     judgement.scheme = to_string(signed_by.scheme);
   }
 
@@ -315,7 +341,7 @@ Verdict verify(const Policy& policy, const std::vector<Candidate>& candidates) {
   check_policy(policy);
   const Judge judge(policy);
   Verdict verdict;
-  std::set<std::string> signers;
+  Signers signers;
   for (const Candidate& candidate : candidates) {
     Judgement judgement = judge.judge(candidate);
     const bool is_attestation =
@@ -337,7 +363,7 @@ Verdict verify(const Policy& policy, const std::vector<Candidate>& candidates) {
       continue;
     }
     if (judgement.verified) {
-      signers.insert(judgement.key);
+      signers.add(judgement);
     }
     verdict.signatures.push_back({.format = candidate.format,
                                   .digest = candidate.manifest,
@@ -346,11 +372,11 @@ Verdict verify(const Policy& policy, const std::vector<Candidate>& candidates) {
                                   .verified = judgement.verified,
                                   .reason = judgement.reason});
   }
-  verdict.reason = missing(policy, verdict, signers.size());
+  verdict.reason = missing(policy, verdict, signers.count());
   verdict.verified = verdict.reason.empty();
   if (verdict.verified) {
-    verdict.reason = fmt::format("signed by {} trusted signer{}", signers.size(),
-                                 signers.size() == 1 ? "" : "s");
+    verdict.reason = fmt::format("signed by {} trusted signer{}", signers.count(),
+                                 signers.count() == 1 ? "" : "s");
   }
   return verdict;
 }

@@ -82,7 +82,9 @@ struct Policy {
   TrustedRoot trusted_root{};
   NotationTrust notation{};
 
-  unsigned threshold = 1;         ///< different signers; 0: attestations alone are asked for
+  /// Different signers: neither the key nor the identity of a certificate may be the same. 0:
+  /// attestations alone are asked for.
+  unsigned threshold = 1;
   oci::Descriptor image;          ///< what must have been signed
   oci::Annotations annotations{}; ///< that signatures must carry
   std::optional<oci::Reference> reference{};

@@ -10,12 +10,14 @@
 #include "test_keys.hpp"
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
 #include <openssl/core_names.h>
 #include <openssl/pem.h>
 #include <sodium.h>
+#include <unistd.h>
 
 using namespace aipack;
 using namespace aipack::sign;
@@ -183,6 +185,51 @@ TEST_CASE("what is no usable key is refused with its reason", "[sign][key]") {
     const Error error = failure_of([&] { (void)PublicKey::parse(row.text, "it.pub"); });
     CHECK(error.code() == row.code);
     CHECK_THAT(error.message(), ContainsSubstring(row.cause));
+  }
+}
+
+TEST_CASE("a key file that cannot be read is named, with the reason", "[sign][key]") {
+  const io::TempDirectory directory;
+  const auto file = directory.path() / "it.pub";
+  const auto check = [&](ErrorCode code) {
+    const Error of_public = failure_of([&] { (void)PublicKey::read(file); });
+    CAPTURE(of_public.message());
+    CHECK(of_public.code() == code);
+    CHECK_THAT(of_public.message(), ContainsSubstring(file.string()));
+    const Error of_private = failure_of([&] { (void)PrivateKey::read(file); });
+    CAPTURE(of_private.message());
+    CHECK(of_private.code() == code);
+    CHECK_THAT(of_private.message(), ContainsSubstring(file.string()));
+  };
+  const auto write_private = [&](const std::string& text) {
+    std::ofstream(file, std::ios::binary) << text;
+    std::filesystem::permissions(file, std::filesystem::perms::owner_read |
+                                           std::filesystem::perms::owner_write);
+  };
+  SECTION("missing") {
+    check(ErrorCode::not_found);
+  }
+  SECTION("a directory") {
+    std::filesystem::create_directory(file);
+    std::filesystem::permissions(file, std::filesystem::perms::owner_all);
+    check(ErrorCode::io);
+  }
+  SECTION("empty") {
+    write_private("");
+    check(ErrorCode::corrupt);
+  }
+  SECTION("too large") {
+    write_private(std::string(max_key_file_bytes + 1, 'x'));
+    check(ErrorCode::corrupt);
+  }
+  SECTION("not for us") {
+    if (::geteuid() == 0) {
+      WARN("skipped: root may read everything");
+      return;
+    }
+    write_private(PrivateKey::generate().public_key().to_pem());
+    std::filesystem::permissions(file, std::filesystem::perms::none);
+    check(ErrorCode::denied);
   }
 }
 

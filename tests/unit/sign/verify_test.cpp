@@ -146,6 +146,58 @@ TEST_CASE("a threshold counts signers, not signatures", "[sign][verify]") {
   CHECK(verify(policy, mixed).verified);
 }
 
+TEST_CASE("a signer is one key and one identity, whatever name is shown", "[sign][verify]") {
+  const PrivateKey other_key = PrivateKey::generate();
+  const auto certified_as = [&](const std::string& name, const PrivateKey& key) {
+    const Issued leaf({.alternative_name = "email:" + name, .issuer_v2 = "https://issuer.example"},
+                      openssl_key(key), &world().root);
+    return bundle_of(
+        sign_image(image.digest, {}, {.signer = key, .certificates = {leaf.certificate()}}));
+  };
+  const Issued notation_leaf({}, openssl_key(world().leaf_key), &world().root);
+  const Artifact notation = make_notation_referrer(
+      image,
+      sign_notation(image, {},
+                    {.signer = world().leaf_key,
+                     .certificates = {notation_leaf.certificate(), world().root.certificate()}},
+                    now),
+      now);
+  const auto by_notation =
+      read_candidates(notation.manifest, [&](const auto&) { return notation.blobs[1].bytes; });
+  Policy policy = certificate_policy();
+  policy.identities = {{.name = "a@example.org", .issuer = "https://issuer.example"},
+                       {.name = "b@example.org", .issuer = "https://issuer.example"}};
+  policy.notation.certificates = {world().root.certificate()};
+  policy.threshold = 2;
+  const auto count = [&](const std::vector<Candidate>& candidates) {
+    const Verdict verdict = verify(policy, candidates);
+    for (const auto& signature : verdict.signatures) {
+      CAPTURE(signature.key, signature.reason);
+      CHECK(signature.verified);
+    }
+    return verdict.reason;
+  };
+  const std::string one = "1 of 2 trusted signers signed";
+  const std::string two = "signed by 2 trusted signers";
+  const Candidate a = certified_as("a@example.org", world().leaf_key);
+  // One key under two identities, and under notation's name for it.
+  CHECK(count({a, certified_as("b@example.org", world().leaf_key)}) == one);
+  REQUIRE(by_notation.size() == 1);
+  CHECK(count({a, by_notation.front()}) == one);
+  // One identity with two keys, as a keyless authority hands them out.
+  CHECK(count({a, certified_as("a@example.org", other_key)}) == one);
+  // Two of both, until something ties them together.
+  const Candidate b = certified_as("b@example.org", other_key);
+  CHECK(count({a, b}) == two);
+  CHECK(count({a, b, certified_as("a@example.org", other_key)}) == one);
+  CHECK(count({certified_as("b@example.org", PrivateKey::generate()), by_notation.front(), b}) ==
+        two);
+  // A key by itself and in a certificate of notation.
+  policy.keys = {world().leaf_key.public_key()};
+  CHECK(count({bundle_by(world().leaf_key), by_notation.front()}) == one);
+  CHECK(count({bundle_by(world().leaf_key), a, by_notation.front()}) == one);
+}
+
 TEST_CASE("references match as containers-policy.json(5) says", "[sign][verify]") {
   const std::string hex = "@sha256:" + image.digest.hex();
   struct Row {
