@@ -10,8 +10,8 @@
 #include "verification_impl.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -38,40 +38,165 @@ sign::Candidate refused(const transfer::Attachment& attachment, std::string why)
           .refusal = std::move(why)};
 }
 
-/// Fetches what is attached to one image, up to a limit for all of it.
+/// A manifest or a blob that is wanted, then what came.
+struct Part {
+  oci::Descriptor descriptor;
+  std::string bytes{};
+  std::optional<Error> failure{};
+};
+
+/// Of an error that is being handled: why something is refused. What concerns the whole question
+/// goes on.
+Error refusal_of(const Error& error) {
+  if (error.code() == ErrorCode::cancelled || error.code() == ErrorCode::internal) {
+    throw;
+  }
+  return error;
+}
+
+/// Fetches what is attached to one image, up to a limit for all of it, the smallest first: whoever
+/// may attach something must not use up the room for what is smaller, and signatures are small.
+/// What is read does not depend on which thread is faster.
 class Reader {
 public:
-  Reader(transfer::Origin& origin, const oci::Descriptor& image) : origin_(origin), image_(image) {}
+  Reader(transfer::Origin& origin, const oci::Descriptor& image, unsigned concurrency,
+         const Operation& op)
+      : origin_(origin), image_(image), concurrency_(concurrency), op_(op) {}
 
-  std::vector<sign::Candidate> read(const transfer::Attachment& attachment, const Operation& op) {
-    const auto& descriptor = attachment.descriptor;
-    if (!oci::is_manifest(descriptor.media_type)) {
-      return {}; // an index of artifacts is no signature
-    }
-    try {
-      return read_manifest(attachment, op);
-    } catch (const Error& error) {
-      if (error.code() == ErrorCode::cancelled || error.code() == ErrorCode::internal) {
-        throw;
+  std::vector<sign::Candidate> read(const std::vector<transfer::Attachment>& attachments) {
+    std::vector<Artifact> artifacts;
+    for (const auto& attachment : attachments) {
+      if (oci::is_manifest(attachment.descriptor.media_type)) { // an index is no signature
+        artifacts.push_back({&attachment, {attachment.descriptor}});
       }
-      return {refused(attachment, error.message())};
     }
+    read_manifests(artifacts);
+    read_layers(artifacts);
+    std::vector<sign::Candidate> result;
+    for (auto& artifact : artifacts) {
+      std::ranges::move(candidates_of(artifact), std::back_inserter(result));
+    }
+    return result;
   }
 
 private:
-  std::vector<sign::Candidate> read_manifest(const transfer::Attachment& attachment,
-                                             const Operation& op) {
-    const auto& descriptor = attachment.descriptor;
-    take(descriptor);
-    const auto manifest =
-        oci::parse_manifest(origin_.manifest(descriptor, op).bytes, descriptor.digest.to_string());
-    auto candidates = sign::read_candidates(manifest, [&](const oci::Descriptor& layer) {
-      take(layer);
-      const auto blob = origin_.blob(layer, op);
-      const auto source = blob->open();
-      return io::read_text(*source, layer.size_bytes, layer.digest.to_string());
+  struct Artifact {
+    const transfer::Attachment* attachment;
+    Part document;
+    std::optional<oci::Sealed<oci::Manifest>> manifest{};
+    std::vector<Part> layers{}; ///< those that are asked for, in that order
+  };
+
+  void read_manifests(std::vector<Artifact>& artifacts) {
+    std::vector<Part*> wanted;
+    for (auto& artifact : artifacts) {
+      auto& document = artifact.document;
+      if (document.descriptor.size_bytes > oci::max_manifest_bytes) {
+        document.failure = Error(
+            ErrorCode::corrupt,
+            fmt::format("cannot read {}: it is listed with {} bytes, and manifests have at most {}",
+                        document.descriptor.digest.to_string(), document.descriptor.size_bytes,
+                        oci::max_manifest_bytes));
+      } else {
+        wanted.push_back(&document);
+      }
+    }
+    fetch(std::move(wanted), [this](const oci::Descriptor& content, const Operation& op) {
+      return origin_.manifest(content, op).bytes;
     });
-    const auto& subject = manifest->subject;
+    for (auto& artifact : artifacts) {
+      auto& document = artifact.document;
+      if (document.failure) {
+        continue;
+      }
+      try {
+        artifact.manifest =
+            oci::parse_manifest(document.bytes, document.descriptor.digest.to_string());
+      } catch (const Error& error) {
+        document.failure = refusal_of(error);
+      }
+    }
+  }
+
+  void read_layers(std::vector<Artifact>& artifacts) {
+    std::vector<Part*> wanted;
+    for (auto& artifact : artifacts) {
+      if (artifact.manifest) {
+        // Only to learn which; what it makes of nothing is of no use.
+        static_cast<void>(
+            sign::read_candidates(*artifact.manifest, [&](const oci::Descriptor& layer) {
+              artifact.layers.push_back({layer});
+              return std::string();
+            }));
+      }
+      for (auto& layer : artifact.layers) {
+        wanted.push_back(&layer);
+      }
+    }
+    fetch(std::move(wanted), [this](const oci::Descriptor& content, const Operation& op) {
+      const auto blob = origin_.blob(content, op);
+      const auto source = blob->open();
+      return io::read_text(*source, content.size_bytes, content.digest.to_string());
+    });
+  }
+
+  template <class Get>
+  void fetch(std::vector<Part*> wanted, const Get& get) {
+    std::ranges::stable_sort(wanted, {},
+                             [](const Part* part) { return part->descriptor.size_bytes; });
+    while (!wanted.empty()) {
+      const auto first_left = take_batch(wanted);
+      const std::vector<Part*> batch(wanted.begin(), first_left);
+      wanted.erase(wanted.begin(), first_left);
+      if (batch.empty()) {
+        for (Part* part : wanted) {
+          part->failure =
+              Error(ErrorCode::corrupt,
+                    fmt::format("cannot read {}: more than {} bytes are attached to the image",
+                                part->descriptor.digest.to_string(), max_attachment_bytes));
+        }
+        return;
+      }
+      for_each(batch, concurrency_, op_, [&](Part* part, const Operation& inner) {
+        try {
+          part->bytes = get(part->descriptor, inner);
+        } catch (const Error& error) {
+          part->failure = refusal_of(error);
+        }
+      });
+      for (const Part* part : batch) {
+        // What is not there cost nothing. All else did, also when it was refused in the end.
+        if (part->failure && part->failure->code() == ErrorCode::not_found) {
+          left_bytes_ += part->descriptor.size_bytes;
+        }
+      }
+    }
+  }
+
+  /// The end of what fits into the room that is left, and is taken from it.
+  std::vector<Part*>::iterator take_batch(std::vector<Part*>& wanted) {
+    auto end = wanted.begin();
+    while (end != wanted.end() && (*end)->descriptor.size_bytes <= left_bytes_) {
+      left_bytes_ -= (*end)->descriptor.size_bytes;
+      ++end;
+    }
+    return end;
+  }
+
+  std::vector<sign::Candidate> candidates_of(Artifact& artifact) const {
+    const auto& attachment = *artifact.attachment;
+    if (artifact.document.failure) {
+      return {refused(attachment, artifact.document.failure->message())};
+    }
+    auto next = artifact.layers.begin();
+    auto candidates = sign::read_candidates(*artifact.manifest, [&](const oci::Descriptor&) {
+      Part& layer = *next++;
+      if (layer.failure) {
+        throw Error(*layer.failure);
+      }
+      return std::move(layer.bytes);
+    });
+    const auto& subject = (*artifact.manifest)->subject;
     if (attachment.tag.empty() && (!subject || subject->digest != image_.digest)) {
       for (auto& candidate : candidates) {
         candidate.refusal = "cannot use it: it is listed as attached to this image, and its own "
@@ -81,18 +206,25 @@ private:
     return candidates;
   }
 
-  void take(const oci::Descriptor& content) {
-    if (bytes_.fetch_add(content.size_bytes) + content.size_bytes > max_attachment_bytes) {
-      throw Error(ErrorCode::corrupt,
-                  fmt::format("cannot read {}: more than {} bytes are attached to the image",
-                              content.digest.to_string(), max_attachment_bytes));
-    }
-  }
-
   transfer::Origin& origin_;
   const oci::Descriptor& image_;
-  std::atomic<std::uint64_t> bytes_ = 0;
+  unsigned concurrency_;
+  const Operation& op_;
+  std::uint64_t left_bytes_ = max_attachment_bytes;
 };
+
+/// All that is beside the image. A listing that cannot be read may have hidden something, which is
+/// said, and hides nothing else.
+std::vector<sign::Candidate> candidates_beside(transfer::Origin& origin,
+                                               const oci::Descriptor& image, unsigned concurrency,
+                                               const Operation& op) {
+  auto list = origin.list_attachments(image.digest, op);
+  auto candidates = read_attachments(origin, image, std::move(list.found), concurrency, op);
+  for (const auto& failure : list.failures) {
+    candidates.push_back({.manifest = image.digest, .refusal = failure.message()});
+  }
+  return candidates;
+}
 
 /// A model's own signature is about its files, not about the image that it is attached to: that is
 /// no fault of it, and said in other words than those for a signature of another image.
@@ -117,20 +249,16 @@ std::vector<sign::Candidate> read_attachments(transfer::Origin& origin,
                                               const oci::Descriptor& image,
                                               std::vector<transfer::Attachment> attachments,
                                               unsigned concurrency, const Operation& op) {
-  std::vector<sign::Candidate> result;
+  // cosign's tags are three at most: a flood of referrers must not push them out.
+  std::stable_partition(
+      attachments.begin(), attachments.end(),
+      [](const transfer::Attachment& attachment) { return !attachment.tag.empty(); });
   std::size_t left_out = 0;
   if (attachments.size() > max_attachments) {
     left_out = attachments.size() - max_attachments;
     attachments.erase(attachments.begin() + max_attachments, attachments.end());
   }
-  Reader reader(origin, image);
-  for (auto& candidates : map_each<std::vector<sign::Candidate>>(
-           attachments, concurrency, op,
-           [&](const transfer::Attachment&attachment, const Operation&inner) {
-             return reader.read(attachment, inner);
-           })) {
-    std::ranges::move(candidates, std::back_inserter(result));
-  }
+  auto result = Reader(origin, image, concurrency, op).read(attachments);
   if (left_out != 0) {
     result.push_back(
         {.manifest = image.digest,
@@ -144,7 +272,7 @@ std::vector<sign::Candidate> read_attachments(transfer::Origin& origin,
 std::vector<sign::Candidate> find_candidates(transfer::Origin& origin, const oci::Descriptor& image,
                                              const Operation& op) {
   constexpr unsigned at_once = 6;
-  return read_attachments(origin, image, origin.attachments(image.digest, op), at_once, op);
+  return candidates_beside(origin, image, at_once, op);
 }
 
 VerifyReport verify_image(transfer::Origin& origin, const VerifyOptions& options,
@@ -159,8 +287,7 @@ VerifyReport verify_image(transfer::Origin& origin, const oci::Descriptor& root,
       options.every_platform ? images_of(origin, root, op) : std::vector<oci::Descriptor>{root};
   report.images = map_each<ImageVerdict>(
       images, options.concurrency, op, [&](const oci::Descriptor& image, const Operation& inner) {
-        auto candidates = read_attachments(origin, image, origin.attachments(image.digest, inner),
-                                           options.concurrency, inner);
+        auto candidates = candidates_beside(origin, image, options.concurrency, inner);
         for (const auto& bundle : options.bundles) {
           candidates.push_back(
               {.format = sign::Format::bundle, .manifest = image.digest, .content = bundle});

@@ -19,8 +19,9 @@ inline constexpr std::size_t max_attachments = 1000;                            
 inline constexpr std::uint64_t max_attachment_bytes = std::uint64_t{256} << 20; ///< of one image
 
 /// Everything beside an image that claims to be a signature or an attestation of it: by subject and
-/// at cosign's tags. What is missing, damaged or lies comes as a candidate with its refusal, so
-/// that it changes nothing for the others.
+/// at cosign's tags. What is missing, damaged or lies, a listing included, comes as a candidate
+/// with its refusal, so that it changes nothing for the others. The smallest are read first. Throws
+/// when listing fails for another reason (the network, a disk).
 [[nodiscard]] AIPACK_API std::vector<sign::Candidate>
 find_candidates(transfer::Origin& origin, const oci::Descriptor& image, const Operation& op);
 

@@ -137,6 +137,107 @@ TEST_CASE("Attachments without end are looked at up to a limit, and the rest is 
   CHECK(candidates.back().refusal.find("are looked at") != std::string::npos);
 }
 
+TEST_CASE("A flood of referrers does not push out what is at cosign's tags",
+          "[trust][verification]") {
+  Place place;
+  const auto foreign = place.attach_signature(sign::PrivateKey::generate());
+  for (std::size_t i = 0; i < max_attachments; ++i) {
+    place.memory.list(foreign);
+  }
+  place.attach(sign::sign_simple(place.root.digest, {"r.example/team/model"}, {}, {.signer = key()},
+                                 nullptr));
+  CHECK(place.verify().verified);
+}
+
+TEST_CASE("Announced sizes use up the room of nobody else", "[trust][verification]") {
+  Place place;
+  const auto announce = [&](const std::string& name, std::uint64_t size_bytes) {
+    auto entry = put_document(place.memory, artifact(place.memory, place.root, name));
+    entry.size_bytes = size_bytes;
+    place.memory.list(entry);
+  };
+  announce("huge", 9'000'000'000);
+  announce("greatest", ~std::uint64_t{0});
+  // Together more than may be attached, each as large as a manifest may be.
+  const auto enough = max_attachment_bytes / oci::max_manifest_bytes + 1;
+  for (std::uint64_t i = 0; i < enough; ++i) {
+    announce("large " + std::to_string(i), oci::max_manifest_bytes);
+  }
+  place.attach_signature(key());
+  const auto report = place.verify();
+  CHECK(report.verified);
+  std::size_t too_large = 0;
+  std::size_t left_out = 0;
+  for (const auto& signature : report.images.front().verdict.signatures) {
+    const auto says = [&](std::string_view what) {
+      return signature.reason.find(what) != std::string::npos ? 1U : 0U;
+    };
+    too_large += says("manifests have at most");
+    left_out += says("are attached to the image");
+  }
+  CHECK(too_large == 2);
+  CHECK(left_out > 0); // the limit is one
+}
+
+TEST_CASE("Large bundles of others use up the room of what is larger only",
+          "[trust][verification]") {
+  Place place;
+  // Their manifests say so; what the blobs really have is seen when they are read.
+  const auto attach_large = [&](const std::string& name, bool is_there) {
+    oci::Manifest manifest{.artifact_type = std::string(sign::bundle_media_type),
+                           .config = place.memory.put(oci::media_type::empty, "{}"),
+                           .layers = {{.media_type = std::string(sign::bundle_media_type),
+                                       .digest = oci::Digest::of(name),
+                                       .size_bytes = sign::max_bundle_bytes}}};
+    manifest.subject = place.root;
+    if (is_there) {
+      place.memory.put(sign::bundle_media_type, name);
+    }
+    place.memory.list(put_document(place.memory, std::move(manifest)));
+  };
+  const bool is_there = GENERATE(true, false);
+  const auto fitting = max_attachment_bytes / sign::max_bundle_bytes;
+  for (std::uint64_t i = 0; i < fitting + 2; ++i) {
+    attach_large("bundle " + std::to_string(i), is_there);
+  }
+  const auto good = place.attach_signature(key());
+  const auto report = place.verify();
+  CHECK(report.verified);
+  std::size_t left_out = 0;
+  for (const auto& signature : report.images.front().verdict.signatures) {
+    CHECK(signature.verified == (signature.digest == good.digest));
+    left_out += signature.reason.find("are attached to the image") != std::string::npos ? 1U : 0U;
+  }
+  CHECK(left_out == (is_there ? 2 : 0)); // what is not there costs nothing
+}
+
+TEST_CASE("A damaged neighbour in a layout is told, and changes nothing for a good signature",
+          "[trust][verification]") {
+  Place place;
+  const bool has_signature = GENERATE(true, false);
+  if (has_signature) {
+    place.attach_signature(key());
+  }
+  SECTION("a manifest that is no JSON") {
+    place.memory.list(place.memory.put(oci::media_type::manifest, "no JSON"));
+  }
+  SECTION("a manifest that is listed as an index") {
+    auto lie = put_document(place.memory, artifact(place.memory, place.root, "x"));
+    lie.media_type = oci::media_type::index;
+    place.memory.list(lie);
+  }
+  SECTION("a manifest of another image that is too large") {
+    place.memory.list(
+        place.memory.put(oci::media_type::manifest, std::string(oci::max_manifest_bytes + 1, ' ')));
+  }
+  const auto report = place.verify();
+  CHECK(report.verified == has_signature);
+  const auto& signatures = report.images.front().verdict.signatures;
+  REQUIRE(signatures.size() == (has_signature ? 2 : 1));
+  CHECK_FALSE(signatures.back().verified);
+  CHECK(signatures.back().reason.find("cannot read") != std::string::npos);
+}
+
 TEST_CASE("Statements are given out only when a trusted key signed them", "[trust][verification]") {
   Place place;
   const auto foreign = sign::PrivateKey::generate();
