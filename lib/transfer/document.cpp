@@ -29,7 +29,7 @@ Content manifest_content(const oci::Manifest& manifest) {
 } // namespace
 
 Content read_content(const registry::Document& document) {
-  const auto& [descriptor, bytes] = document;
+  const auto& descriptor = document.descriptor; // no binding: Clang 14 does not capture those
   const auto name = fmt::format("manifest {}", descriptor.digest.to_string());
   const auto check_type = [&](std::string_view own) {
     if (own != descriptor.media_type) {
@@ -39,12 +39,12 @@ Content read_content(const registry::Document& document) {
     }
   };
   if (oci::is_index(descriptor.media_type)) {
-    const auto index = oci::parse_index(bytes, name);
+    const auto index = oci::parse_index(document.bytes, name);
     check_type(index->media_type);
     return index_content(index.value());
   }
   if (oci::is_manifest(descriptor.media_type)) {
-    const auto manifest = oci::parse_manifest(bytes, name);
+    const auto manifest = oci::parse_manifest(document.bytes, name);
     check_type(manifest->media_type);
     return manifest_content(manifest.value());
   }
