@@ -3,12 +3,14 @@
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
 #include "aipack/transfer/open_image.hpp"
+#include "aipack/trust/images.hpp"
 #include "aipack/trust/verification.hpp"
 
 #include "composer.hpp"
 #include "labels.hpp"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -35,18 +37,47 @@ void refuse_package_options(const BuildRequest& request) {
   }
 }
 
-void check_base_signature(transfer::Origin& origin, const oci::Descriptor& image,
-                          const Context& context, const BuildRequest& request,
-                          const Operation& op) {
-  if (request.base_keys.empty()) {
-    return;
-  }
+/// The same question for a plan that is made and for one out of a lock: each image must be signed
+/// by one of the request's keys, itself or as part of the index that the base's name stands for.
+void check_base_signatures(transfer::Origin& origin, const std::optional<oci::Descriptor>& root,
+                           const std::vector<ImagePlan>& images, const Context& context,
+                           const BuildRequest& request, const Operation& op) {
   const sign::Policy policy{
       .keys = request.base_keys,
-      .image = image,
+      .image = images.front().base->manifest, // filled in anew for each that is judged
       .time = std::chrono::sys_seconds(std::chrono::seconds(context.options.now))};
-  trust::require_verified(trust::verify_image(origin, image, {.policy = policy}, op),
-                          origin.name());
+  const auto judge = [&](const oci::Descriptor& image) {
+    return trust::verify_image(origin, image, {.policy = policy}, op);
+  };
+  std::optional<trust::VerifyReport> whole;
+  std::vector<oci::Descriptor> parts;
+  if (root) {
+    whole = judge(*root);
+    parts = trust::images_of(origin, *root, op);
+  }
+  for (const auto& image : images) {
+    const auto& manifest = image.base->manifest;
+    const bool is_part =
+        std::ranges::find(parts, manifest.digest, &oci::Descriptor::digest) != parts.end();
+    if (is_part && whole->verified) {
+      continue;
+    }
+    const auto own = judge(manifest);
+    // Where the base as a whole has no good signature either, that is what its user must hear.
+    trust::require_verified(own.verified || !is_part ? own : *whole, origin.name());
+  }
+}
+
+/// A lock stays good when the name that it was made from has gone, or stands for something else.
+std::optional<oci::Descriptor> find_root(transfer::Origin& origin, const Operation& op) {
+  try {
+    return origin.resolve(op);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::not_found) {
+      throw;
+    }
+    return std::nullopt;
+  }
 }
 
 } // namespace
@@ -56,7 +87,6 @@ std::vector<ImagePlan> plan_base(Context& context, const BuildRequest& request,
   refuse_package_options(request);
   const auto origin = transfer::open_origin(base_location(request.base), context.registry, op);
   const auto root = origin->resolve(op);
-  check_base_signature(*origin, root, context, request, op);
   const auto source = transfer::open_image(*origin, root, op);
   std::vector<ImagePlan> plans;
   const auto add = [&](const image::StoredImage& stored) {
@@ -80,6 +110,9 @@ std::vector<ImagePlan> plan_base(Context& context, const BuildRequest& request,
   if (plans.empty()) {
     throw Error(ErrorCode::not_found,
                 fmt::format("cannot extend {}: it holds no image", quoted(request.base)));
+  }
+  if (!request.base_keys.empty()) {
+    check_base_signatures(*origin, root, plans, context, request, op);
   }
   return plans;
 }
@@ -110,9 +143,7 @@ void check_locked_base(Context& context, const Plan& plan, const Operation& op) 
     return;
   }
   const auto origin = open_pinned(context, plan, op);
-  for (const auto& image : plan.images) {
-    check_base_signature(*origin, image.base->manifest, context, plan.request, op);
-  }
+  check_base_signatures(*origin, find_root(*origin, op), plan.images, context, plan.request, op);
 }
 
 std::vector<PlatformReport> describe_base(Context& context, const Plan& plan, const Operation& op) {

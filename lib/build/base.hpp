@@ -16,7 +16,8 @@ namespace aipack::build {
 [[nodiscard]] std::vector<ImagePlan> plan_base(Context& context, const BuildRequest& request,
                                                const Operation& op);
 
-/// What a lock pins must be signed as well, image by image, when the request names keys.
+/// What a lock pins must be signed as well when the request names keys: each image itself, or the
+/// index that the base's name stands for and that names it.
 void check_locked_base(Context& context, const Plan& plan, const Operation& op);
 
 /// An index of base images with layers on top. `origin` is where the base's layers are opened: it

@@ -4,6 +4,7 @@
 #include "aipack/core/text.hpp"
 
 #include "json_reader.hpp"
+#include "planner.hpp"
 #include "runtime_json.hpp"
 
 #include <fmt/format.h>
@@ -201,12 +202,23 @@ Lock read_lock(std::string_view json, std::string_view name, const deb::Mirrors&
   Lock lock;
   reader.each("models", [&](const JsonReader& item) {
     Lock::Model model{.name = item.text("name"), .files = {}};
+    // Both become paths on disk where a build is repeated.
+    if (!is_model_name(model.name)) {
+      item.fail(fmt::format("{} is no name of a model", quoted(model.name)));
+    }
     item.each("files", [&](const JsonReader& file) {
+      const auto path = fs::RootPath::try_parse(file.text("path"));
+      if (!path || path->is_root() || path->text() != file.text("path")) {
+        file.fail(fmt::format("{} is no path inside a model", quoted(file.text("path"))));
+      }
       model.files.push_back(
           {.path = file.text("path"),
            .size_bytes = file.number("size_bytes"),
            .digest = file.has("digest") ? std::optional(file.digest("digest")) : std::nullopt});
     });
+    if (model.files.empty()) {
+      item.fail(fmt::format("model {} has no files", quoted(model.name)));
+    }
     lock.models.push_back(std::move(model));
   });
   reader.each("images",

@@ -30,13 +30,8 @@ model::Model inspect_model(const std::filesystem::path& path, const BuildRequest
   return model;
 }
 
-/// A model's name is a file name in the image and a part of the server's URLs.
 void check_name(const std::string& name) {
-  constexpr std::size_t max_name_bytes = 200;
-  const bool usable = !name.empty() && name.size() <= max_name_bytes && name.front() != '.' &&
-                      name.find('/') == std::string::npos && is_utf8(name) &&
-                      std::ranges::none_of(name, [](char c) { return c >= 0 && c < ' '; });
-  if (!usable) {
+  if (!is_model_name(name)) {
     throw Error(ErrorCode::invalid_input,
                 fmt::format("cannot serve a model under the name {}", quoted(name)))
         .with_hint("choose a name without '/' that does not start with '.', with --model-name");
@@ -225,6 +220,13 @@ std::vector<PlannedModel> plan_plain_models(Context& context, const BuildRequest
 }
 
 } // namespace
+
+bool is_model_name(std::string_view name) noexcept {
+  constexpr std::size_t max_name_bytes = 200;
+  return !name.empty() && name.size() <= max_name_bytes && name.front() != '.' &&
+         name.find('/') == std::string_view::npos && is_utf8(name) &&
+         std::ranges::none_of(name, [](char c) { return c >= 0 && c < ' '; });
+}
 
 Plan make_plan(Context& context, const BuildRequest& request, const Operation& op) {
   if (!request.base.empty()) {

@@ -8,6 +8,9 @@
 
 #include "json_reader.hpp"
 
+#include <algorithm>
+#include <array>
+#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -21,9 +24,59 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* builder_id = "https://aipack.dev/builder";
 
-/// The request beside what the lock pins. Names only: where the user's files lay is nobody's
-/// business, and the image has them.
-Json external_parameters(const BuildRequest& request) {
+constexpr std::array local_kinds{std::string_view("oci:"), std::string_view("oci-archive:"),
+                                 std::string_view("docker-archive:")};
+
+/// A local base image's location without its path.
+std::string published_base(const std::string& base) {
+  const auto kind = std::ranges::find_if(
+      local_kinds, [&](std::string_view prefix) { return base.starts_with(prefix); });
+  return kind == local_kinds.end() ? base : std::string(*kind);
+}
+
+Plan published(Plan plan) {
+  plan.request.base = published_base(plan.request.base);
+  for (auto& image : plan.images) {
+    if (image.base) {
+      image.base->reference = published_base(image.base->reference);
+    }
+  }
+  return plan;
+}
+
+// The user's files in externalParameters:
+//   [{"target": "/opt/own", "entries": [{"path": "/opt/own", "type": "directory"},
+//     {"path": "/opt/own/run", "type": "file", "mode": "0755", "digest": "sha256:…"},
+//     {"path": "/opt/own/link", "type": "link", "to": "run"}]}]
+
+std::string mode_text(std::uint32_t mode) {
+  return fmt::format("{:04o}", mode);
+}
+
+Json to_json(const PlannedFile& file) {
+  Json json{{"path", file.path.to_string()}};
+  switch (file.type) {
+  case fs::FileType::directory:
+    json["type"] = "directory";
+    return json;
+  case fs::FileType::symlink:
+    json["type"] = "link";
+    json["to"] = file.link_target;
+    return json;
+  case fs::FileType::regular:
+  case fs::FileType::hard_link:
+    break;
+  }
+  json["type"] = "file";
+  json["mode"] = mode_text(file.mode);
+  json["digest"] = file.digest.value().to_string();
+  return json;
+}
+
+/// The request beside what the lock pins. Where the user's files lay is nobody's business: their
+/// places in the image and their digests are.
+Json external_parameters(const Plan& plan) {
+  const auto& request = plan.request;
   Json json = Json::object();
   const auto text = [&](const char* key, const std::string& value) {
     if (!value.empty()) {
@@ -61,11 +114,15 @@ Json external_parameters(const BuildRequest& request) {
   list("annotations", request.annotations);
   list("allowed_findings", request.allowed_findings);
   list("waived_scripts", request.waived_scripts);
-  std::vector<std::string> targets;
-  for (const auto& mapping : request.files) {
-    targets.push_back(mapping.target.to_string());
+  Json files = Json::array();
+  for (const auto& mapping : plan.files) {
+    Json entries = Json::array();
+    for (const auto& file : mapping.entries) {
+      entries.push_back(to_json(file));
+    }
+    files.push_back({{"target", mapping.target.to_string()}, {"entries", std::move(entries)}});
   }
-  list("files", targets);
+  list("files", files);
   return json;
 }
 
@@ -106,16 +163,22 @@ Json resolved_dependencies(const Plan& plan) {
       }
     }
   }
+  for (const auto& mapping : plan.files) {
+    for (const auto& file : mapping.entries) {
+      if (file.digest) {
+        dependencies.add("file " + file.path.to_string(), {}, *file.digest);
+      }
+    }
+  }
   for (const auto& image : plan.images) {
     if (image.base) {
-      const auto location = image::Location::parse(image.base->reference);
-      dependencies.add(
-          image.base->reference,
-          location.reference
-              ? "docker://" +
-                    location.reference->with_digest(image.base->manifest.digest).to_string()
-              : std::string(),
-          image.base->manifest.digest);
+      const bool is_local = is_local_base(image.base->reference);
+      const auto uri = [&] {
+        const auto reference = image::Location::parse(image.base->reference).reference.value();
+        return "docker://" + reference.with_digest(image.base->manifest.digest).to_string();
+      };
+      dependencies.add(is_local ? "base image" : image.base->reference,
+                       is_local ? std::string() : uri(), image.base->manifest.digest);
     }
     for (const auto& release : image.releases) {
       dependencies.add(release.suite + " InRelease", {}, release.digest);
@@ -174,26 +237,133 @@ BuildRequest request_from(const JsonReader& json) {
   request.annotations = json.map_or_none("annotations");
   request.allowed_findings = json.texts_or_none("allowed_findings");
   request.waived_scripts = json.texts_or_none("waived_scripts");
-  for (const auto& target : json.texts_or_none("files")) {
-    request.files.push_back({{}, fs::RootPath::parse(target)});
-  }
   return request;
+}
+
+fs::RootPath read_path(const JsonReader& json, const char* key) {
+  const auto path = fs::RootPath::try_parse(json.text(key));
+  if (!path) {
+    json.fail(fmt::format("{} is no path in an image", quoted(json.text(key))));
+  }
+  return *path;
+}
+
+PlannedFile read_file(const JsonReader& json, const fs::RootPath& target) {
+  PlannedFile file{.path = read_path(json, "path")};
+  const auto fail = [&](std::string_view cause) {
+    json.fail(fmt::format("file {}: {}", quoted(file.path.to_string()), cause));
+  };
+  if (!file.path.is_within(target)) {
+    fail("it is not within its target");
+  }
+  const auto type = json.text("type");
+  if (type == "directory") {
+    file.type = fs::FileType::directory;
+  } else if (type == "link") {
+    file.type = fs::FileType::symlink;
+    file.link_target = json.text("to");
+    // The rule of user_files.cpp: nothing on this machine may be reached through a link.
+    if (file.path == target || file.link_target.empty() || file.link_target.front() == '/' ||
+        !file.path.resolve_link(file.link_target).is_within(target)) {
+      fail("it is a link out of its target");
+    }
+  } else if (type == "file") {
+    const auto mode = json.text("mode");
+    file.mode = mode == mode_text(0755) ? 0755 : 0644;
+    if (mode != mode_text(file.mode)) {
+      fail(fmt::format("aipack gives no file the mode {}", quoted(mode)));
+    }
+    file.digest = json.digest("digest");
+  } else {
+    fail(fmt::format("{} is no type of a file", quoted(type)));
+  }
+  return file;
+}
+
+/// What is not the target itself stands in a folder of the same list.
+void check_tree(const JsonReader& json, const PlannedFiles& files) {
+  std::map<fs::RootPath, fs::FileType> types;
+  for (const auto& file : files.entries) {
+    if (!types.emplace(file.path, file.type).second) {
+      json.fail(fmt::format("file {} occurs twice", quoted(file.path.to_string())));
+    }
+  }
+  for (const auto& file : files.entries) {
+    const auto folder = types.find(file.path.parent());
+    if (file.path != files.target &&
+        (folder == types.end() || folder->second != fs::FileType::directory)) {
+      json.fail(fmt::format("file {} is in no folder", quoted(file.path.to_string())));
+    }
+  }
+}
+
+std::vector<PlannedFiles> files_from(const JsonReader& json) {
+  std::vector<PlannedFiles> result;
+  if (!json.has("files")) {
+    return result;
+  }
+  std::uint64_t count = 0;
+  json.each("files", [&](const JsonReader& mapping) {
+    PlannedFiles files{.target = read_path(mapping, "target"), .entries = {}};
+    mapping.each("entries", [&](const JsonReader& entry) {
+      if (++count > max_user_files) {
+        entry.fail(fmt::format("it names more than {} files", max_user_files));
+      }
+      files.entries.push_back(read_file(entry, files.target));
+    });
+    if (files.entries.empty()) {
+      mapping.fail("no file is given for a target");
+    }
+    check_tree(mapping, files);
+    result.push_back(std::move(files));
+  });
+  return result;
 }
 
 } // namespace
 
-std::string write_provenance(const Plan& plan) {
+std::string write_provenance(const Plan& with_paths) {
+  const auto plan = published(with_paths);
   Json predicate = Json::object();
   auto& definition = predicate["buildDefinition"];
   definition["buildType"] = provenance_build_type;
-  definition["externalParameters"] = external_parameters(plan.request);
-  definition["internalParameters"] = {
-      {"codec", codec::codec_version(plan.request.compression.codec)},
-      {"lock", Json::parse(write_lock(plan))}};
+  definition["externalParameters"] = external_parameters(plan);
+  auto& internal = definition["internalParameters"];
+  internal["codec"] = codec::codec_version(plan.request.compression.codec);
+  if (plan.request.model_compression.codec != codec::Codec::none) {
+    internal["models_codec"] = codec::codec_version(plan.request.model_compression.codec);
+  }
+  internal["lock"] = Json::parse(write_lock(plan));
   definition["resolvedDependencies"] = resolved_dependencies(plan);
   predicate["runDetails"]["builder"] = {{"id", builder_id},
                                         {"version", {{"aipack", std::string(version())}}}};
   return predicate.dump();
+}
+
+bool is_own_provenance(std::string_view predicate) {
+  constexpr std::string_view name = "provenance";
+  try {
+    const auto root = JsonReader::parse(predicate, name);
+    return JsonReader(root, name).at("buildDefinition").text("buildType") == provenance_build_type;
+  } catch (const FormatError&) {
+    return false;
+  }
+}
+
+bool is_local_base(std::string_view base) noexcept {
+  return std::ranges::any_of(local_kinds,
+                             [&](std::string_view kind) { return base.starts_with(kind); });
+}
+
+void set_base(Provenance& provenance, const std::string& base) {
+  auto lock = JsonReader::parse(provenance.lock, "the lock");
+  for (auto& image : lock.at("images")) {
+    if (image.contains("base")) {
+      image["base"]["reference"] = base;
+    }
+  }
+  provenance.lock = lock.dump();
+  provenance.request.base = base;
 }
 
 Provenance read_provenance(std::string_view predicate, std::string_view name) {
@@ -207,9 +377,12 @@ Provenance read_provenance(std::string_view predicate, std::string_view name) {
         .with_hint("only builds by aipack can be repeated by it");
   }
   const auto internal = definition.at("internalParameters");
-  return {.request = request_from(definition.at("externalParameters")),
+  const auto external = definition.at("externalParameters");
+  return {.request = request_from(external),
+          .files = files_from(external),
           .lock = internal.dump("lock"),
-          .codec = internal.text("codec")};
+          .codec = internal.text("codec"),
+          .models_codec = internal.text_or_empty("models_codec")};
 }
 
 std::string write_findings(const Plan& plan) {

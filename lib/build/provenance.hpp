@@ -10,17 +10,30 @@ namespace aipack::build {
 inline constexpr std::string_view provenance_build_type = "https://aipack.dev/build/v1";
 
 /// An SLSA provenance predicate: what was asked for, the lock, every input by digest. The same plan
-/// gives the same bytes: no time, no machine, no path of it. Source: SLSA 1.0, "Provenance".
+/// gives the same bytes: no time, no machine, no path of it. `plan` is one with digests
+/// (with_digests()). Source: SLSA 1.0, "Provenance".
 [[nodiscard]] std::string write_provenance(const Plan& plan);
 
 /// What a build is repeated from.
 struct Provenance {
-  BuildRequest request; ///< without models; sources of files are empty
-  std::string lock;     ///< the lock file
-  std::string codec;    ///< "zstd 1.5.4": compressed bytes depend on it
+  BuildRequest request; ///< without models and files
+  /// The user's files. Each entry lies below folders of its own list, up to the target; no link
+  /// leads out of it: what is written to disk after it stays where it is written.
+  std::vector<PlannedFiles> files;
+  std::string lock;         ///< the lock file
+  std::string codec;        ///< "zstd 1.5.4": compressed bytes depend on it
+  std::string models_codec; ///< the same for the models' layers; empty: they are plain
 };
+/// Whether `predicate` says that aipack built it; never throws for what is no such thing.
+[[nodiscard]] bool is_own_provenance(std::string_view predicate);
 /// Throws FormatError{corrupt}, Error{unsupported} for a build of other tools.
 [[nodiscard]] Provenance read_provenance(std::string_view predicate, std::string_view name);
+
+/// A base image that lies on the builder's disk is named in provenance by its kind only, "oci:":
+/// where it lay is nobody's business. Whether `base` is one on a disk, with or without its place.
+[[nodiscard]] bool is_local_base(std::string_view base) noexcept;
+/// Says where the base image is, in the request and in the lock, which read_lock() must have read.
+void set_base(Provenance& provenance, const std::string& base);
 
 /// The findings of the models that aipack read, as an in-toto test result: a model without one
 /// passed. An error among them was allowed by who built. Source: in-toto attestation framework,

@@ -1,5 +1,7 @@
 #include "rebuild.hpp"
 
+#include "aipack/codec/compression.hpp"
+#include "aipack/codec/sha256.hpp"
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
 #include "aipack/image/reader.hpp"
@@ -9,11 +11,13 @@
 #include "aipack/trust/verification.hpp"
 
 #include "compose.hpp"
+#include "extraction.hpp"
 #include "planner.hpp"
 #include "provenance.hpp"
 
 #include <algorithm>
-#include <map>
+#include <iterator>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -24,129 +28,45 @@ namespace {
 
 namespace stdfs = std::filesystem;
 
-/// The user's files are read whole; larger ones than this are given again.
-constexpr std::uint64_t max_user_file_bytes = std::uint64_t{1} << 30;
+/// Others may have attested how they got the image, too: the first that aipack wrote counts.
+const std::string& own_predicate(const std::vector<sign::Statement>& statements) {
+  const auto own = std::ranges::find_if(statements, [](const sign::Statement& statement) {
+    return is_own_provenance(statement.predicate);
+  });
+  return (own == statements.end() ? statements.front() : *own).predicate;
+}
 
-/// Takes models and the user's files out of an image, as they were before they went into it.
-class Extraction {
-public:
-  Extraction(const image::StoredImage& image, const stdfs::path& directory, const Operation& op)
-      : image_(image), directory_(directory), op_(op), files_(image::list_files(image, op)) {}
-
-  /// A path that the planner reads as the locked model.
-  stdfs::path model(const Lock::Model& locked, const std::string& models_directory, bool plain) {
-    PlannedModel model{.name = locked.name, .files = {}, .digests = {}, .plain = plain};
-    for (const auto& file : locked.files) {
-      model.files.push_back({.path = file.path, .size_bytes = file.size_bytes});
-    }
-    const bool is_file = model.files.size() == 1;
-    const auto folder = directory_ / "models";
-    for (const auto& file : model.files) {
-      const auto inside = fs::RootPath::parse(file.path).text();
-      const auto place = is_file ? folder / inside : folder / model.name / inside;
-      copy_content(model_path(models_directory, model, file), place);
-    }
-    return is_file ? folder / fs::RootPath::parse(model.files.front().path).text()
-                   : folder / model.name;
+/// Where the base image is: a registry's is named, one on the builder's disk is not.
+void place_base(Provenance& provenance, const Lock& lock, const RebuildRequest& asked,
+                const image::Location& location) {
+  if (!is_local_base(provenance.request.base)) {
+    return;
   }
-
-  /// A file or a folder at `target`, with links and whether files can be executed.
-  stdfs::path user_files(const fs::RootPath& target, std::size_t number) {
-    const auto place = directory_ / "files" / std::to_string(number);
-    std::vector<std::pair<stdfs::path, std::string>> links;
-    bool found = false;
-    for (const auto& [path, file] : files_) {
-      if (!path.is_within(target)) {
-        continue;
-      }
-      found = true;
-      const auto inside = path == target
-                              ? std::string()
-                              : path.text().substr(target.is_root() ? 0 : target.text().size() + 1);
-      const auto to = inside.empty() ? place : place / inside;
-      if (file.type == fs::FileType::symlink) {
-        links.emplace_back(to, file.link_target);
-      } else {
-        restore(path, file, to);
-      }
-    }
-    // Last, so that nothing is written through one.
-    for (const auto& [to, text] : links) {
-      stdfs::create_directories(to.parent_path());
-      stdfs::create_symlink(text, to);
-    }
-    if (!found) {
-      throw Error(ErrorCode::corrupt,
-                  fmt::format("cannot repeat the build of {}: its {} is missing",
-                              quoted(image_.name), quoted(target.to_string())));
-    }
-    return place;
+  if (asked.base.empty()) {
+    const auto& base = lock.images.front().base;
+    throw Error(ErrorCode::unsupported,
+                fmt::format("cannot repeat the build of {}: it stands on a base image that lay on "
+                            "the builder's disk{}",
+                            quoted(location.to_string()),
+                            base ? ", " + base->manifest.digest.to_string() : std::string()))
+        .with_hint("the base image must be given, as oci:DIR, oci-archive:FILE or in a registry");
   }
+  set_base(provenance, asked.base);
+}
 
-private:
-  void restore(const fs::RootPath& path, const image::StoredFile& file, const stdfs::path& place) {
-    op_.check();
-    if (file.type == fs::FileType::directory) {
-      stdfs::create_directories(place);
-      return;
-    }
-    const auto content =
-        image::find_file(image_, path, op_, {.max_file_bytes = max_user_file_bytes});
-    io::write_file_atomically(place, io::as_bytes(content.value()), io::Durability::cached,
-                              (file.mode & 0100U) != 0 ? 0755 : 0644);
-  }
-
-  /// Model files lie in plain layers: their bytes are where the listing says, and are judged by
-  /// the digests of the lock.
-  void copy_content(const fs::RootPath& path, const stdfs::path& place) {
-    const auto found = files_.find(path);
-    if (found == files_.end() || found->second.type != fs::FileType::regular) {
-      throw Error(ErrorCode::corrupt,
-                  fmt::format("cannot repeat the build of {}: its {} is missing",
-                              quoted(image_.name), quoted(path.to_string())));
-    }
-    const auto& file = found->second;
-    const auto& layer = image_.layers.at(file.layer);
-    if (layer.blob == nullptr || layer.descriptor.digest != layer.diff_id) {
-      throw Error(ErrorCode::unsupported,
-                  fmt::format("cannot take model {} out of {}: its layer is not a plain one",
-                              quoted(path.to_string()), quoted(image_.name)))
-          .with_hint("give the model's files with --with-model");
-    }
-    stdfs::create_directories(place.parent_path());
-    io::TempFile out(place.parent_path());
-    const auto source = layer.blob->open(file.data_offset);
-    std::vector<std::byte> buffer(std::size_t{1} << 20);
-    for (std::uint64_t rest = file.size; rest != 0;) {
-      op_.check();
-      const auto part = std::min<std::uint64_t>(rest, buffer.size());
-      const auto got = source->read(std::span(buffer).first(static_cast<std::size_t>(part)));
-      if (got == 0) {
-        throw Error(ErrorCode::corrupt, fmt::format("cannot read {} of {}: its layer ends early",
-                                                    quoted(path.to_string()), quoted(image_.name)));
-      }
-      out.write(std::span(buffer).first(got));
-      rest -= got;
-    }
-    out.commit(place, io::TempFile::IfExists::replace, io::Durability::cached);
-  }
-
-  const image::StoredImage& image_;
-  const stdfs::path& directory_;
-  const Operation& op_;
-  std::map<fs::RootPath, image::StoredFile> files_;
-};
-
-/// Fills in what a provenance does not say: where the files are.
-void place_inputs(BuildRequest& request, const Lock& lock, const image::ImageSource& source,
-                  const RebuildRequest& asked, const stdfs::path& directory, const Operation& op) {
+/// Fills in what a provenance does not say: where the files are. Returns what is wrong with those
+/// that the image holds.
+std::vector<WrongInput> place_inputs(Provenance& provenance, const Lock& lock,
+                                     const image::ImageSource& source, const RebuildRequest& asked,
+                                     const stdfs::path& directory, const Operation& op) {
+  auto& request = provenance.request;
   request.mirror = asked.mirror;
   request.models = asked.models;
   if (lock.models.size() == 1) {
     request.model_name = lock.models.front().name;
   }
-  if (!request.models.empty() && request.files.empty()) {
-    return;
+  if (!request.models.empty() && provenance.files.empty()) {
+    return {};
   }
   if (source.images().empty()) {
     throw Error(ErrorCode::unsupported, "cannot repeat the build: it holds no image");
@@ -157,12 +77,39 @@ void place_inputs(BuildRequest& request, const Lock& lock, const image::ImageSou
     const bool plain = plan.base.has_value();
     for (const auto& model : lock.models) {
       request.models.push_back(
-          extraction.model(model, plain ? "/models" : plan.runtime.models_directory, plain));
+          extraction.want_model(model, plain ? "/models" : plan.runtime.models_directory, plain));
     }
   }
-  for (std::size_t i = 0; i < request.files.size(); ++i) {
-    request.files[i].source = extraction.user_files(request.files[i].target, i);
+  for (const auto& files : provenance.files) {
+    request.files.push_back({extraction.want_files(files), files.target});
   }
+  return extraction.take();
+}
+
+LayerDifference difference_of(const image::StoredImage& image, std::size_t layer) {
+  const auto& stored = image.layers.at(layer);
+  return {.platform = image.platform,
+          .purpose = stored.purpose.value_or(image::Purpose::base),
+          .title = stored.title,
+          .expected = stored.diff_id};
+}
+
+/// The verdict where composing would only repeat what the image says of itself.
+RebuildReport refuse_inputs(const image::ImageSource& source,
+                            const std::vector<WrongInput>& inputs) {
+  RebuildReport report{
+      .expected = source.descriptor().digest, .rebuilt = oci::Digest::of(""), .composed = false};
+  std::set<std::size_t> layers;
+  for (const auto& input : inputs) {
+    report.inputs.push_back(input.what + " " + input.fault);
+    if (input.layer && layers.insert(*input.layer).second) {
+      report.layers.push_back(difference_of(source.images().front(), *input.layer));
+    }
+  }
+  report.reason = fmt::format(
+      "its {}{}; what its provenance names was not found in it", report.inputs.front(),
+      inputs.size() > 1 ? fmt::format(", and {} more are wrong", inputs.size() - 1) : "");
+  return report;
 }
 
 std::vector<LayerDifference> compare_layers(const image::StoredImage& expected,
@@ -191,53 +138,191 @@ std::vector<LayerDifference> compare_layers(const image::StoredImage& expected,
   return differences;
 }
 
-/// Whether every config agrees: it names content by diff ID, so that only stored forms can differ.
-bool same_content(const image::ImageSource& expected, const image::Index& rebuilt) {
-  return expected.images().size() == rebuilt.images.size() &&
-         std::ranges::equal(expected.images(), rebuilt.images,
-                            [](const image::StoredImage& a, const image::Image& b) {
-                              return a.config.descriptor().digest == b.config.descriptor().digest;
-                            });
+/// An image with its counterpart; of an index all, of a manifest one.
+using Pair = std::pair<const image::StoredImage*, const image::Image*>;
+
+std::vector<Pair> pairs_of(const image::ImageSource& expected, const image::Index& rebuilt) {
+  std::vector<Pair> pairs;
+  for (const auto& stored : expected.images()) {
+    const auto image = std::ranges::find(rebuilt.images, stored.platform, &image::Image::platform);
+    if (image != rebuilt.images.end()) {
+      pairs.emplace_back(&stored, &*image);
+    }
+  }
+  return pairs;
+}
+
+/// Which layers may be stored in other bytes: those of a codec that is another one here. It is the
+/// signer who says what theirs was, so this is no proof of anything but a reason to look closer.
+struct Codecs {
+  bool layers = false;
+  bool models = false;
+  std::string theirs{};
+  std::string ours{};
+
+  [[nodiscard]] bool may_differ(const image::Layer& layer) const {
+    return (layer.purpose == image::Purpose::model ? models : layers) &&
+           layer.blob->descriptor().digest != layer.diff_id; // a plain one has no codec
+  }
+};
+
+Codecs other_codecs(const Provenance& provenance) {
+  Codecs codecs;
+  const auto add = [&](bool& differs, codec::Codec codec, const std::string& theirs) {
+    const auto ours = codec::codec_version(codec);
+    differs = codec != codec::Codec::none && theirs != ours;
+    if (differs) {
+      codecs.theirs = theirs;
+      codecs.ours = ours;
+    }
+  };
+  const auto& request = provenance.request;
+  add(codecs.models, request.model_compression.codec, provenance.models_codec);
+  add(codecs.layers, request.compression.codec, provenance.codec);
+  return codecs;
+}
+
+/// A document without the digests and sizes of what it names.
+oci::Manifest frame_of(oci::Manifest manifest) {
+  for (auto& layer : manifest.layers) {
+    layer.digest = oci::Digest::of("");
+    layer.size_bytes = 0;
+  }
+  return manifest;
+}
+oci::Index frame_of(oci::Index index) {
+  for (auto& manifest : index.manifests) {
+    manifest.digest = oci::Digest::of("");
+    manifest.size_bytes = 0;
+  }
+  return index;
+}
+
+/// Equal but for what a codec decides, and nothing beside it that a reader would pass over.
+template <class Document>
+bool same_frame(const oci::Sealed<Document>& expected, const oci::Sealed<Document>& rebuilt) {
+  return frame_of(expected.value()) == frame_of(rebuilt.value()) &&
+         oci::seal(expected.value()).bytes() == expected.bytes();
+}
+
+bool same_frames(const image::ImageSource& expected, const image::Index& rebuilt,
+                 const std::vector<Pair>& pairs, const Codecs& codecs) {
+  const bool is_index = expected.index().has_value();
+  if (is_index &&
+      (!same_frame(*expected.index(), rebuilt.document) || pairs.size() != rebuilt.images.size())) {
+    return false;
+  }
+  return pairs.size() == expected.images().size() && expected.absent().empty() &&
+         std::ranges::all_of(pairs, [&](const Pair& pair) {
+           const auto& [stored, image] = pair;
+           if (!same_frame(stored->manifest, image->manifest)) {
+             return false; // the config's digest is in there: it names content by diff ID
+           }
+           for (std::size_t i = 0; i < image->layers.size(); ++i) {
+             const auto& layer = image->layers[i];
+             if (stored->layers[i].descriptor.digest != layer.blob->descriptor().digest &&
+                 !codecs.may_differ(layer)) {
+               return false;
+             }
+           }
+           return true;
+         });
+}
+
+/// Reads the layers that are stored in other bytes: a manifest may name any blob beside a config
+/// that names the right content.
+std::vector<LayerDifference> check_contents(const std::vector<Pair>& pairs, const Operation& op) {
+  std::vector<LayerDifference> differences;
+  std::set<std::pair<oci::Digest, oci::Digest>> right; // shared by platforms
+  for (const auto& [stored, image] : pairs) {
+    for (std::size_t i = 0; i < image->layers.size(); ++i) {
+      const auto& layer = stored->layers[i];
+      const auto& digest = layer.descriptor.digest;
+      if (digest == image->layers[i].blob->descriptor().digest ||
+          right.contains({digest, layer.diff_id})) {
+        continue;
+      }
+      if (!layer.blob) {
+        throw Error(
+            ErrorCode::not_found,
+            fmt::format("cannot read the layer {}: its blob is missing", digest.to_string()));
+      }
+      const auto content = codec::make_decompressor(
+          layer.blob->open(), image::ReadLimits{}.tar.max_total_bytes, digest.to_string());
+      const auto found = codec::sha256(*content, op);
+      if (found == layer.diff_id) {
+        right.emplace(digest, layer.diff_id);
+        continue;
+      }
+      auto difference = difference_of(*stored, i);
+      difference.expected = found;
+      difference.rebuilt = image->layers[i].diff_id;
+      differences.push_back(std::move(difference));
+    }
+  }
+  return differences;
+}
+
+std::string and_more(std::size_t count) {
+  return count > 1 ? fmt::format(", and {} more", count - 1) : std::string();
+}
+
+std::string describe_difference(const image::ImageSource& expected, const image::Index& rebuilt,
+                                const std::vector<Pair>& pairs,
+                                const std::vector<LayerDifference>& layers) {
+  if (!layers.empty()) {
+    const auto& first = layers.front();
+    return fmt::format("the {} layer of {} is not what its provenance gives{}",
+                       image::to_string(first.purpose), first.platform.to_string(),
+                       and_more(layers.size()));
+  }
+  if (expected.index() && expected.images().size() != rebuilt.images.size()) {
+    return fmt::format("it holds {} images, its provenance gives {}", expected.images().size(),
+                       rebuilt.images.size());
+  }
+  if (pairs.size() != expected.images().size() || pairs.empty()) {
+    return "it holds an image of a platform that its provenance does not give";
+  }
+  const bool same_configs = std::ranges::all_of(pairs, [](const Pair& pair) {
+    return pair.first->config.descriptor().digest == pair.second->config.descriptor().digest;
+  });
+  return same_configs ? "its manifests are not what its provenance gives; the layers are"
+                      : "its configs are not what its provenance gives; the layers are";
 }
 
 RebuildReport judge(const image::ImageSource& expected, const image::Index& rebuilt,
-                    const Provenance& provenance) {
-  RebuildReport report{.expected = expected.descriptor().digest, .rebuilt = rebuilt.digest()};
+                    const Provenance& provenance, const Operation& op) {
+  const auto pairs = pairs_of(expected, rebuilt);
+  const bool is_one_platform = !expected.index() && pairs.size() == 1;
+  RebuildReport report{.expected = expected.descriptor().digest,
+                       .rebuilt = is_one_platform
+                                      ? pairs.front().second->manifest.descriptor().digest
+                                      : rebuilt.digest()};
   if (report.expected == report.rebuilt) {
     report.verified = true;
     report.reason = "composed again from its provenance, bit for bit the same";
     return report;
   }
-  for (const auto& image : rebuilt.images) {
-    const auto stored =
-        std::ranges::find(expected.images(), image.platform, &image::StoredImage::platform);
-    if (stored == expected.images().end()) {
-      continue;
-    }
-    std::ranges::move(compare_layers(*stored, image), std::back_inserter(report.layers));
+  for (const auto& [stored, image] : pairs) {
+    std::ranges::move(compare_layers(*stored, *image), std::back_inserter(report.layers));
   }
-  const auto codec = codec::codec_version(provenance.request.compression.codec);
-  if (same_content(expected, rebuilt) && codec != provenance.codec) {
-    report.verified = true;
-    report.reason = fmt::format("composed again from its provenance, the same content; stored "
-                                "forms differ, because {} compressed it, and {} does here",
-                                provenance.codec, codec);
+  const auto codecs = other_codecs(provenance);
+  if (report.layers.empty() && same_frames(expected, rebuilt, pairs, codecs)) {
+    report.layers = check_contents(pairs, op);
+    if (report.layers.empty()) {
+      report.verified = true;
+      report.reason = fmt::format("composed again from its provenance, the same content; stored "
+                                  "forms differ, because {} compressed it, and {} does here",
+                                  codecs.theirs, codecs.ours);
+      return report;
+    }
+    report.reason =
+        fmt::format("the {} layer of {} does not hold what its config says{}",
+                    image::to_string(report.layers.front().purpose),
+                    report.layers.front().platform.to_string(), and_more(report.layers.size()));
     return report;
   }
-  if (!report.layers.empty()) {
-    const auto& first = report.layers.front();
-    report.reason = fmt::format(
-        "the {} layer of {} is not what its provenance gives{}", image::to_string(first.purpose),
-        first.platform.to_string(),
-        report.layers.size() > 1 ? fmt::format(", and {} more", report.layers.size() - 1) : "");
-  } else if (expected.images().size() != rebuilt.images.size()) {
-    report.reason = fmt::format("it holds {} images, its provenance gives {}",
-                                expected.images().size(), rebuilt.images.size());
-  } else {
-    report.reason = same_content(expected, rebuilt)
-                        ? "its manifests are not what its provenance gives; the layers are"
-                        : "its configs are not what its provenance gives; the layers are";
-  }
+  report.reason = describe_difference(expected, rebuilt, pairs, report.layers);
   return report;
 }
 
@@ -246,23 +331,27 @@ RebuildReport judge(const image::ImageSource& expected, const image::Index& rebu
 RebuildReport rebuild(Context& context, const image::Location& location,
                       const RebuildRequest& request, const Operation& op) {
   const auto origin = transfer::open_origin(location, context.registry, op);
-  const auto root = origin->resolve(op);
+  const auto root = request.root ? *request.root : origin->resolve(op);
   const auto name = "the provenance of " + location.to_string();
   const auto statements = trust::trusted_statements(*origin, root, request.policy,
                                                     sign::predicate_type::slsa_provenance_v1, op);
-  auto provenance = read_provenance(statements.front().predicate, name);
+  auto provenance = read_provenance(own_predicate(statements), name);
   const auto lock = read_lock(provenance.lock, name, mirrors_for({.mirror = request.mirror}));
   if (lock.images.empty() || lock.models.empty()) {
     throw FormatError(name, std::nullopt, "its lock pins nothing");
   }
+  place_base(provenance, lock, request, location);
   stdfs::create_directories(context.options.cache_dir);
   const io::TempDirectory directory(context.options.cache_dir); // it may get the weights
   const auto source = transfer::open_image(*origin, root, op);
-  place_inputs(provenance.request, lock, source, request, directory.path(), op);
+  const auto wrong = place_inputs(provenance, lock, source, request, directory.path(), op);
+  if (!wrong.empty()) {
+    return refuse_inputs(source, wrong);
+  }
   const auto plan = make_locked_plan(context, provenance.request, provenance.lock, name, op);
   std::vector<PlatformReport> reports;
   const auto composed = compose_index(context, plan, {}, Compositions::made_anew, reports, op);
-  return judge(source, composed.index, provenance);
+  return judge(source, composed.index, provenance, op);
 }
 
 } // namespace aipack::build

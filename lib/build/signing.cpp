@@ -6,6 +6,7 @@
 #include "aipack/transfer/open_image.hpp"
 
 #include "provenance.hpp"
+#include "user_files.hpp"
 
 #include <algorithm>
 #include <array>
@@ -106,10 +107,15 @@ Plan with_digests(Context& context, Plan plan, const Operation& op) {
   for (auto& model : plan.models) {
     for (std::size_t i = 0; i < model.files.size(); ++i) {
       if (!model.digests[i]) {
-        model.digests[i] = blob::file_digest(model.files[i].source, context.digests, op);
+        const auto& file = model.files[i];
+        model.digests[i] = blob::file_digest(file.source, context.digests, op);
+        // What was hashed is what is packed: the layer is made of the file in this state as well.
+        fs::FileExtent(file.source, 0, file.size_bytes, file.identity)
+            .check_unchanged(io::File::open(file.source));
       }
     }
   }
+  plan.files = plan_user_files(plan.request.files, op);
   return plan;
 }
 

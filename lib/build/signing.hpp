@@ -19,8 +19,9 @@ struct Papers {
   std::vector<std::string> notes{}; ///< what is not among it, and why
 };
 
-/// The plan with the digests of all model files: provenance states them whatever their size. The
-/// large ones are read, or remembered.
+/// The plan with the digests of all model files, whatever their size, and of the user's own files:
+/// provenance states them. The large models are read, or remembered. Throws Error{io} when one is
+/// no longer the file that was planned.
 [[nodiscard]] Plan with_digests(Context& context, Plan plan, const Operation& op);
 
 /// `origin` holds the composed index. `plan` is one with digests when it is to be signed.

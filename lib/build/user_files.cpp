@@ -1,11 +1,13 @@
 #include "user_files.hpp"
 
+#include "aipack/codec/sha256.hpp"
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
 #include "aipack/io/file.hpp"
 
 #include <algorithm>
 #include <memory>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -103,6 +105,34 @@ std::vector<rootfs::ExtraFile> collect_user_files(const std::vector<FileMapping>
     collect(source, mapping.target, mapping.target, epoch, op, files);
   }
   return files;
+}
+
+std::vector<PlannedFiles> plan_user_files(const std::vector<FileMapping>& mappings,
+                                          const Operation& op) {
+  std::vector<PlannedFiles> planned;
+  std::set<fs::RootPath> later;
+  // From the last to the first: a file is replaced by one that is added after it.
+  for (auto mapping = mappings.rbegin(); mapping != mappings.rend(); ++mapping) {
+    PlannedFiles files{.target = mapping->target, .entries = {}};
+    for (const auto& [path, entry] : collect_user_files({*mapping}, 0, op)) {
+      const bool is_directory = entry.type == fs::FileType::directory;
+      if (!is_directory && !later.insert(path).second) {
+        continue;
+      }
+      PlannedFile file{.path = path, .type = entry.type, .link_target = entry.link_target};
+      if (entry.type == fs::FileType::regular) {
+        const auto content = entry.content->open();
+        file.mode = entry.mode;
+        file.digest = codec::sha256(*content, op);
+      }
+      files.entries.push_back(std::move(file));
+    }
+    if (!files.entries.empty()) {
+      planned.push_back(std::move(files));
+    }
+  }
+  std::ranges::reverse(planned);
+  return planned;
 }
 
 } // namespace aipack::build

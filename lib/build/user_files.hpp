@@ -1,6 +1,6 @@
 #pragma once
 
-#include "aipack/build/request.hpp"
+#include "aipack/build/plan.hpp"
 #include "aipack/core/operation.hpp"
 #include "aipack/rootfs/rootfs.hpp"
 
@@ -14,5 +14,9 @@ namespace aipack::build {
 [[nodiscard]] std::vector<rootfs::ExtraFile>
 collect_user_files(const std::vector<FileMapping>& mappings, std::int64_t epoch,
                    const Operation& op);
+
+/// What these mappings bring, with the digests of the files: each file is read.
+[[nodiscard]] std::vector<PlannedFiles> plan_user_files(const std::vector<FileMapping>& mappings,
+                                                        const Operation& op);
 
 } // namespace aipack::build

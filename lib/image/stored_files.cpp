@@ -167,6 +167,68 @@ void skip(io::ByteSource& source, std::uint64_t bytes, const std::string& name,
   }
 }
 
+/// A part of a source that someone else owns.
+class Part final : public io::ByteSource {
+public:
+  Part(io::ByteSource& source, std::uint64_t bytes, const std::string& name) noexcept
+      : source_(source), rest_(bytes), name_(name) {}
+  [[nodiscard]] std::uint64_t rest() const noexcept { return rest_; }
+
+  std::size_t read(std::span<std::byte> into) override {
+    const auto want = std::min<std::uint64_t>(rest_, into.size());
+    if (want == 0) {
+      return 0;
+    }
+    const auto count = source_.read(into.first(static_cast<std::size_t>(want)));
+    if (count == 0) {
+      throw FormatError(name_, std::nullopt, "it ends early");
+    }
+    rest_ -= count;
+    return count;
+  }
+
+private:
+  io::ByteSource& source_;
+  std::uint64_t rest_;
+  const std::string& name_;
+};
+
+/// Of one layer: where a content is, and the files that are names of it.
+using Contents =
+    std::map<std::pair<std::uint64_t, std::uint64_t>, std::vector<std::size_t>>; // offset, size
+
+void read_layer_contents(const StoredLayer& layer, const Contents& contents,
+                         const TakeContent& take, const ReadLimits& limits, const Operation& op) {
+  const auto name = layer_name(layer);
+  const auto& blob = open_layer(layer);
+  const bool plain = is_plain(blob);
+  std::unique_ptr<io::ByteSource> source;
+  if (!plain) {
+    source = codec::make_decompressor(blob.open(), limits.tar.max_total_bytes, name);
+  }
+  std::uint64_t at = 0;
+  for (const auto& [place, which] : contents) {
+    op.check();
+    const auto [offset, size] = place;
+    if (plain) {
+      source = blob.open(offset);
+    } else if (offset < at) {
+      throw FormatError(name, offset, "its files overlap");
+    } else {
+      skip(*source, offset - at, name, op);
+    }
+    Part content(*source, size, name);
+    take(which, content);
+    if (!plain) {
+      skip(content, content.rest(), name, op);
+      at = checked_add(offset, size);
+    }
+  }
+  if (!plain) {
+    drain(*source, op);
+  }
+}
+
 std::string read_content(const StoredLayer& layer, const StoredFile& file, const ReadLimits& limits,
                          const Operation& op) {
   const auto name = layer_name(layer);
@@ -231,6 +293,21 @@ std::optional<std::string> find_file(const StoredImage& image, const fs::RootPat
                             quoted(path.to_string()), image.name, limits.max_file_bytes));
   }
   return read_content(image.layers[file.layer], file, limits, op);
+}
+
+void read_contents(const StoredImage& image, const std::vector<StoredFile>& files,
+                   const TakeContent& take, const Operation& op, const ReadLimits& limits) {
+  std::map<std::size_t, Contents> by_layer;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    by_layer[files[i].layer][{files[i].data_offset, files[i].size}].push_back(i);
+  }
+  with_context(
+      [&] {
+        for (const auto& [layer, contents] : by_layer) {
+          read_layer_contents(image.layers.at(layer), contents, take, limits, op);
+        }
+      },
+      fmt::format("while reading files of {}", image.name));
 }
 
 } // namespace aipack::image

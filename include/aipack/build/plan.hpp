@@ -2,6 +2,7 @@
 
 #include "aipack/build/request.hpp"
 #include "aipack/core/export.hpp"
+#include "aipack/fs/file_tree.hpp"
 #include "aipack/model/model.hpp"
 #include "aipack/oci/descriptor.hpp"
 #include "aipack/oci/digest.hpp"
@@ -72,12 +73,30 @@ struct PlannedModel {
 };
 inline constexpr std::uint64_t max_digested_bytes = std::uint64_t{64} << 20;
 
+/// One of the user's files, folders and links, as it goes into the image.
+struct PlannedFile {
+  fs::RootPath path; ///< as it was asked for: links in the image may lead it elsewhere
+  fs::FileType type = fs::FileType::regular; ///< never a hard link
+  std::uint32_t mode = 0;                    ///< of a regular file
+  std::string link_target{};                 ///< of a link
+  std::optional<oci::Digest> digest{};       ///< of a regular file
+  bool operator==(const PlannedFile&) const = default;
+};
+/// What one FileMapping brings, parents first. What a later mapping replaces is not among it.
+struct PlannedFiles {
+  fs::RootPath target;
+  std::vector<PlannedFile> entries;
+  bool operator==(const PlannedFiles&) const = default;
+};
+
 /// The whole decision: its JSON is the lock file.
 struct Plan {
   BuildRequest request;
   std::vector<PlannedModel> models;
   std::vector<ImagePlan> images; ///< in platform order
   bool locked = false;           ///< came from a lock file: nothing else may be used
+  /// The user's files, for provenance; filled in only when the build is to be signed.
+  std::vector<PlannedFiles> files{};
 };
 
 inline constexpr std::uint64_t max_lock_bytes = std::uint64_t{64} << 20;

@@ -8,6 +8,7 @@
 #include "aipack/image/location.hpp"
 #include "aipack/oci/document.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -130,5 +131,16 @@ list_files(const StoredImage& image, const Operation& op, const ReadLimits& limi
                                                               const fs::RootPath& path,
                                                               const Operation& op,
                                                               const ReadLimits& limits = {});
+
+/// Gets the content that the files of these numbers share; need not read it to its end.
+using TakeContent =
+    std::function<void(const std::vector<std::size_t>& which, io::ByteSource& content)>;
+/// The contents of several files, regular ones or hard links out of list_files(), in one pass over
+/// each layer that holds any: names of one content are given together. Compressed layers are read
+/// and verified to their end; of plain ones only the files are read, and whoever takes them must
+/// know their digests. Throws Error{corrupt} for a layer that ends early.
+AIPACK_API void read_contents(const StoredImage& image, const std::vector<StoredFile>& files,
+                              const TakeContent& take, const Operation& op,
+                              const ReadLimits& limits = {});
 
 } // namespace aipack::image
