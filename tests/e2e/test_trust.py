@@ -384,10 +384,12 @@ def rebuildable(aipack, registry, keys, tmp_path_factory):
 
 def test_an_image_can_be_composed_again_from_its_provenance(aipack, rebuildable, keys):
     judged = verdict(aipack, rebuildable, "--key", f"{keys[0]}.pub", "--rebuild")
-    assert judged["verified"] and judged["digest"] == judged["rebuilt_digest"] and judged["layers"] == []
+    assert judged["verified"] and judged["rebuild"]["verified"]
+    assert judged["digest"] == judged["rebuild"]["rebuilt_digest"] and judged["rebuild"]["layers"] == []
     verdict(aipack, rebuildable, "--key", f"{keys[0]}.pub", "--rebuild", "--with-model", MODEL)
-    result = aipack("verify", rebuildable, "--key", f"{keys[1]}.pub", "--rebuild", check=False)
-    assert result.returncode == 5 and "cannot trust" in result.stderr
+    # What is asked for beside the rebuild is asked for: another signer, an attestation.
+    verdict(aipack, rebuildable, "--key", f"{keys[1]}.pub", "--rebuild", expect=5)
+    verdict(aipack, rebuildable, "--key", f"{keys[0]}.pub", "--rebuild", "--attestation", "vuln", expect=5)
 
 
 def blob_path(layout, digest):
@@ -439,7 +441,7 @@ def test_a_byte_of_a_package_that_differs_is_found_and_its_layer_named(aipack, r
     aipack("attest", f"oci:{layout}:1", "--key", f"{keys[0]}.key", "--type", "slsaprovenance1", "--predicate", tmp_path / "provenance.json")
     verdict(aipack, f"oci:{layout}:1", "--key", f"{keys[0]}.pub", "--attestation", "slsaprovenance1")
     judged = verdict(aipack, f"oci:{layout}:1", "--key", f"{keys[0]}.pub", "--rebuild", expect=5)
-    assert [(layer["platform"], layer["purpose"]) for layer in judged["layers"]] == [("linux/riscv64", "runtime")]
+    assert [(layer["platform"], layer["purpose"]) for layer in judged["rebuild"]["layers"]] == [("linux/riscv64", "runtime")]
     assert "runtime layer of linux/riscv64" in judged["reason"]
 
 
@@ -469,6 +471,45 @@ def test_statements_follow_their_schemas(aipack, signed, tmp_path):
     schemas.validate_spdx(found[SPDX])
     schemas.validate_cyclonedx(found[CYCLONEDX])
     schemas.validate_slsa_v1(found[PROVENANCE])
+
+
+def test_an_archive_can_be_signed_for_notation_and_says_what_it_holds(aipack, tmp_path):
+    needs("openssl")
+    key, chain, root = certificates(tmp_path)
+    where = f"oci-archive:{tmp_path}/signed.tar:1"
+    report = json.loads(aipack("build", MODEL, "-o", where, *QUICK, "--sign", "--key", key, "--certificate", chain, "--sign-format", "bundle,notation",
+                               "--json").stdout)
+    assert report["attached"] == {"signatures": 4, "attestations": 8, "documents": 0, "present": 0}
+    verdict(aipack, where, "--notation-certificate", root, "--every-platform")
+
+
+def test_a_layout_gets_podmans_form_under_the_name_that_it_will_have(aipack, keys, registry, tmp_path):
+    aipack("build", MODEL, "-o", f"oci:{tmp_path}/plain.oci:1", *QUICK)
+    result = aipack("sign", f"oci:{tmp_path}/plain.oci:1", "--key", f"{keys[0]}.key", "--format", "simple-signing", check=False)
+    assert result.returncode == 2 and "--name" in result.stderr
+    reference = f"{registry}/team/from-layout:1"
+    aipack("sign", f"oci:{tmp_path}/plain.oci:1", "--key", f"{keys[0]}.key", "--name", reference)
+    aipack("push", f"oci:{tmp_path}/plain.oci:1", reference, "--verify-key", f"{keys[0]}.pub")
+    verdict(aipack, reference, "--key", f"{keys[0]}.pub", "--match", "exact", "--ignore-format", "bundle")
+    verdict(aipack, reference, "--key", f"{keys[0]}.pub", "--match", "exact", "--ignore-format", "simple-signing", expect=5)
+
+
+def test_what_cannot_be_signed_is_refused_before_anything_is_built(aipack, keys, tmp_path):
+    sign = ["build", MODEL, *QUICK, "--sign", "--key", f"{keys[0]}.key"]
+    for arguments in (["-o", f"docker-archive:{tmp_path}/x.tar"], ["-o", f"oci:{tmp_path}/x.oci", "--sign-format", "notation"],
+                      ["-o", f"oci:{tmp_path}/x.oci", "--sign-format", "simple-signing"], ["-o", f"oci:{tmp_path}/x.oci", "--sign-format", "pgp"]):
+        result = aipack(*sign, *arguments, check=False)
+        assert result.returncode == 2 and "hint:" in result.stderr, result.stderr
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_words_of_strangers_do_not_paint_on_the_terminal(aipack, keys, tmp_path):
+    place = f"oci:{tmp_path}/painted.oci:1"
+    aipack("build", MODEL, "-o", place, *QUICK)
+    (tmp_path / "predicate").write_text("{}")
+    aipack("attest", place, "--key", f"{keys[1]}.key", "--type", "https://x.example/\033[2K\nverified", "--predicate", tmp_path / "predicate", check=False)
+    shown = aipack("verify", place, "--key", f"{keys[0]}.pub", check=False).stdout
+    assert "\033" not in shown and "\nverified" not in shown
 
 
 # --- models

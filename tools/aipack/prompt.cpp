@@ -65,17 +65,16 @@ private:
   bool known_;
 };
 
-io::File terminal() {
+io::File terminal(const std::string& otherwise) {
   const int fd = ::open("/dev/tty", O_RDWR | O_CLOEXEC);
   if (fd < 0) {
-    throw Error(ErrorCode::invalid_input, "cannot ask: there is no terminal")
-        .with_hint("give the user name with --username and the password with --password-stdin");
+    throw Error(ErrorCode::invalid_input, "cannot ask: there is no terminal").with_hint(otherwise);
   }
   return {fd, "the terminal"};
 }
 
-std::string ask(const std::string& question, bool silent) {
-  auto tty = terminal();
+std::string ask(const std::string& question, const std::string& otherwise, bool silent) {
+  auto tty = terminal(otherwise);
   const auto text = std::as_bytes(std::span(question));
   tty.write(text);
   std::string answer;
@@ -91,12 +90,12 @@ std::string ask(const std::string& question, bool silent) {
 
 } // namespace
 
-std::string prompt(const std::string& question) {
-  return ask(question, false);
+std::string prompt(const std::string& question, const std::string& otherwise) {
+  return ask(question, otherwise, false);
 }
 
-std::string prompt_secret(const std::string& question) {
-  return ask(question, true);
+std::string prompt_secret(const std::string& question, const std::string& otherwise) {
+  return ask(question, otherwise, true);
 }
 
 std::string read_secret_line() {

@@ -205,7 +205,11 @@ int run_build(Session& session, const Options& options) {
   const auto engine = session.engine(options.registry.make(session));
   const auto op = session.operation();
   // Before anything is fetched: a wrong password costs nothing yet.
-  const auto key = options.sign ? options.key.open(op) : OpenedKey{};
+  const auto formats = parse_signature_formats(options.sign_formats);
+  const auto key = options.sign ? options.key.open(session, op) : OpenedKey{};
+  if (key.signatory) {
+    trust::check_signing(*key.signatory, formats);
+  }
   const auto plan =
       options.locked.empty()
           ? engine.plan(request, op)
@@ -214,7 +218,7 @@ int run_build(Session& session, const Options& options) {
   auto places = outputs(options, settings, plan, op);
   places.signing = {.signatory = key.signatory.get(),
                     .sboms = options.sboms,
-                    .formats = parse_signature_formats(options.sign_formats),
+                    .formats = formats,
                     .annotations = parse_annotations(options.sign_annotations, "--sign-annotation"),
                     .signed_at = std::chrono::sys_seconds(std::chrono::seconds(session.now()))};
   const auto report = engine.build(plan, places, op);
@@ -268,7 +272,7 @@ void add_build(CLI::App& app, Session& session) {
       ->type_name("LIST");
   command->add_option("--sign-annotation", options->sign_annotations, "What the signature carries")
       ->type_name("KEY=VALUE");
-  command->add_flag("--sbom", options->sboms, "Attach SBOMs, also without a signature");
+  command->add_flag("--sbom", options->sboms, "Attach SBOMs as they are, also without a signature");
   options->registry.add_to(*command);
   command->callback([&session, options] {
     session.run = [&session, options] { return run_build(session, *options); };

@@ -28,23 +28,24 @@ struct Options {
   RegistryOptions registry;
 };
 
-/// With keys: the same place by the digest that one of them signed, so that what is copied is what
-/// was judged.
-image::Location verified(const Session& session, const Options& options,
-                         const image::Location& from, registry::Registry& registry,
-                         const Operation& op) {
-  if (options.keys.empty()) {
-    return from;
-  }
+/// Copies what one of the keys signed: what was judged, not what the name stands for a moment
+/// later.
+transfer::CopyReport copy_verified(const Session& session, const Options& options,
+                                   const image::Location& from, const image::Location& to,
+                                   registry::Registry& registry, const transfer::CopyOptions& copy,
+                                   const Operation& op) {
   const auto origin = transfer::open_origin(from, registry, op);
   const sign::Policy policy{.keys = read_public_keys(options.keys),
                             .image = {.media_type = {}, .digest = oci::Digest::of("")},
                             .time = std::chrono::sys_seconds(std::chrono::seconds(session.now()))};
   const auto report = trust::verify_image(*origin, {.policy = policy}, op);
   trust::require_verified(report, from.to_string());
+  if (!from.reference) {
+    return transfer::copy(*origin, to, registry, copy, op); // read when it was opened
+  }
   auto pinned = from;
   pinned.reference = from.reference->with_digest(report.root.digest);
-  return pinned;
+  return transfer::copy(pinned, to, registry, copy, op);
 }
 
 int run_copy(Session& session, const Options& options, const image::Location& from,
@@ -57,8 +58,9 @@ int run_copy(Session& session, const Options& options, const image::Location& fr
     copy.platforms = oci::Platform::parse_list(options.platform);
   }
   const auto op = session.operation();
-  const auto report =
-      transfer::copy(verified(session, options, from, registry, op), to, registry, copy, op);
+  const auto report = options.keys.empty()
+                          ? transfer::copy(from, to, registry, copy, op)
+                          : copy_verified(session, options, from, to, registry, copy, op);
   session.end_progress();
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
@@ -89,6 +91,10 @@ CLI::App* add_common(CLI::App& app, Session& session, const std::string& name,
       ->type_name("LIST");
   command->add_flag("--no-referrers", options->no_referrers,
                     "Leave signatures, attestations and SBOMs behind");
+  command
+      ->add_option("--verify-key", options->keys,
+                   "It must be signed by this public key (repeatable: by one of them)")
+      ->type_name("FILE");
   options->registry.add_to(*command);
   return command;
 }
@@ -123,10 +129,6 @@ void add_pull(CLI::App& app, Session& session) {
                              "--platform linux/arm64",
                              options);
   command->add_option("REF", options->source, "HOST/REPO[:TAG|@DIGEST]")->required()->type_name("");
-  command
-      ->add_option("--verify-key", options->keys,
-                   "It must be signed by this public key (repeatable: by one of them)")
-      ->type_name("FILE");
   command
       ->add_option("DEST", options->destination,
                    "oci:DIR[:TAG], oci-archive:FILE[:TAG] or docker-archive:FILE")

@@ -38,13 +38,23 @@ void KeyOptions::add_to(CLI::App& command, const char* when) {
 
 namespace {
 
+/// A token counts wrong PINs and locks itself: a password that is meant for a file is not tried.
+std::string pin() {
+  const char* const preset = environment("AIPACK_PIN");
+  return preset != nullptr ? preset : prompt_secret("PIN of the token: ", "set AIPACK_PIN");
+}
+
 std::unique_ptr<sign::Signer> open_signer(const std::string& name, const std::string& module) {
   try {
     if (sign::is_token_uri(name)) {
-      return sign::open_token_key(name, {.module = module}, password_source("PIN of the token: "));
+      return sign::open_token_key(name, {.module = module}, pin);
     }
-    return std::make_unique<sign::PrivateKey>(
-        sign::PrivateKey::read(name, password_source(fmt::format("Password of {}: ", name))));
+    return std::make_unique<sign::PrivateKey>(sign::PrivateKey::read(name, [&]() -> std::string {
+      const char* const preset = key_password();
+      return preset != nullptr
+                 ? preset
+                 : prompt_secret(fmt::format("Password of {}: ", name), without_password_terminal);
+    }));
   } catch (const Error& error) {
     // Access to a registry is one thing, a key that cannot be relied on another: scripts see "not
     // trusted" (exit 5), whether its password is wrong, or others can read it.
@@ -61,7 +71,11 @@ std::unique_ptr<sign::Signer> open_signer(const std::string& name, const std::st
 
 } // namespace
 
-OpenedKey KeyOptions::open(const Operation& op) const {
+OpenedKey KeyOptions::open(const Session& session, const Operation& op) const {
+  if (!timestamp_server.empty() && session.offline) {
+    throw Error(ErrorCode::invalid_input,
+                "cannot get a time stamp: --offline and --timestamp-server exclude each other");
+  }
   const char* const preset = environment("AIPACK_KEY");
   const auto name = !key.empty() ? key : std::string(preset != nullptr ? preset : "");
   if (name.empty()) {
@@ -113,16 +127,14 @@ oci::Annotations parse_annotations(const std::vector<std::string>& words, const 
   return annotations;
 }
 
-sign::PasswordSource password_source(const std::string& question) {
-  return [question]() -> std::string {
-    for (const char* const variable : {"AIPACK_KEY_PASSWORD", "COSIGN_PASSWORD"}) {
-      // An empty password is a password: whether it is set decides, not whether it says something.
-      if (const char* const value = std::getenv(variable)) { // NOLINT(concurrency-mt-unsafe)
-        return value;
-      }
+const char* key_password() {
+  for (const char* const variable : {"AIPACK_KEY_PASSWORD", "COSIGN_PASSWORD"}) {
+    // An empty password is a password: whether it is set decides, not whether it says something.
+    if (const char* const value = std::getenv(variable)) { // NOLINT(concurrency-mt-unsafe)
+      return value;
     }
-    return prompt_secret(question);
-  };
+  }
+  return nullptr;
 }
 
 } // namespace aipack::cli

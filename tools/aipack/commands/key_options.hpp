@@ -30,9 +30,10 @@ struct KeyOptions {
 
   void add_to(CLI::App& command, const char* when = "");
   /// --key, else AIPACK_KEY. Asks for its password when it has one: AIPACK_KEY_PASSWORD,
-  /// COSIGN_PASSWORD, the terminal. `op` must outlive what comes out. A key that cannot be
-  /// relied on is Error{corrupt}: wrong password, readable by others.
-  [[nodiscard]] OpenedKey open(const Operation& op) const;
+  /// COSIGN_PASSWORD, the terminal; for a token's PIN: AIPACK_PIN, the terminal. `op` must outlive
+  /// what comes out. A key that cannot be relied on is Error{corrupt}: wrong password, readable by
+  /// others.
+  [[nodiscard]] OpenedKey open(const Session& session, const Operation& op) const;
 };
 
 /// "bundle,simple-signing,notation-jws". Throws Error{invalid_input} for others.
@@ -43,7 +44,9 @@ inline constexpr const char* default_signature_formats = "bundle,simple-signing"
 [[nodiscard]] oci::Annotations parse_annotations(const std::vector<std::string>& words,
                                                  const char* option);
 
-/// AIPACK_KEY_PASSWORD, else COSIGN_PASSWORD, else the terminal.
-[[nodiscard]] sign::PasswordSource password_source(const std::string& question);
+/// AIPACK_KEY_PASSWORD, else COSIGN_PASSWORD; null when neither is set. It may be empty.
+[[nodiscard]] const char* key_password();
+inline constexpr const char* without_password_terminal =
+    "set AIPACK_KEY_PASSWORD, or make the key with --format pkcs8 for one without a password";
 
 } // namespace aipack::cli

@@ -4,10 +4,10 @@
 #include "aipack/sign/key.hpp"
 
 #include "commands/commands.hpp"
+#include "commands/key_options.hpp"
 #include "prompt.hpp"
 #include "render/json.hpp"
 
-#include <cstdlib>
 #include <memory>
 
 #include <fmt/format.h>
@@ -30,13 +30,12 @@ sign::KeyFormat key_format(const std::string& text) {
 
 /// Asked for twice: a password that was mistyped once locks the key for ever.
 sign::Secret new_password(const std::string& file) {
-  for (const char* const variable : {"AIPACK_KEY_PASSWORD", "COSIGN_PASSWORD"}) {
-    if (const char* const value = std::getenv(variable)) { // NOLINT(concurrency-mt-unsafe)
-      return sign::Secret(value);
-    }
+  if (const char* const value = key_password()) {
+    return sign::Secret(value);
   }
-  sign::Secret first(prompt_secret(fmt::format("Password for {}: ", file)));
-  const sign::Secret second(prompt_secret("The same again: "));
+  sign::Secret first(
+      prompt_secret(fmt::format("Password for {}: ", file), without_password_terminal));
+  const sign::Secret second(prompt_secret("The same again: ", without_password_terminal));
   if (first.view() != second.view()) {
     throw Error(ErrorCode::invalid_input, "cannot make the key: the two passwords differ");
   }

@@ -40,6 +40,9 @@ std::string host_of(const std::string& text) {
   return reference->registry();
 }
 
+constexpr const char* without_terminal =
+    "give the user name with --username and the password with --password-stdin";
+
 int run_login(Session& session, const Options& options) {
   const auto host = host_of(options.host);
   registry::Credential credential{.username = options.username, .origin = "the command line"};
@@ -49,11 +52,12 @@ int run_login(Session& session, const Options& options) {
                   "cannot log in: --password-stdin needs a user name as well")
           .with_hint("give it with --username");
     }
-    credential.username = prompt(fmt::format("User name for {}: ", host));
+    credential.username = prompt(fmt::format("User name for {}: ", host), without_terminal);
   }
   credential.password = registry::Secret(
-      options.password_stdin ? read_secret_line()
-                             : prompt_secret(fmt::format("Password for {}: ", host)));
+      options.password_stdin
+          ? read_secret_line()
+          : prompt_secret(fmt::format("Password for {}: ", host), without_terminal));
   registry::Registry registry(options.registry.make(session));
   const auto op = session.operation();
   const auto check = registry.check_login(host, credential, op);

@@ -27,12 +27,34 @@ struct Options {
   RegistryOptions registry;
 };
 
+/// As much of a long expression as fits a line: "MIT AND Zlib and 12 more". The documents have all.
+std::string shortened(const std::string& expression) {
+  constexpr std::size_t most_columns = 60;
+  constexpr std::string_view conjunction = " AND ";
+  if (expression.size() <= most_columns) {
+    return expression;
+  }
+  std::size_t end = expression.find(conjunction);
+  for (auto next = end; next <= most_columns;
+       next = expression.find(conjunction, next + conjunction.size())) {
+    end = next;
+  }
+  std::size_t left_out = 0;
+  for (auto at = end; at < expression.size();
+       at = expression.find(conjunction, at + conjunction.size())) {
+    ++left_out;
+  }
+  return fmt::format("{}{}", expression.substr(0, end),
+                     left_out == 0 ? "" : fmt::format(" and {} more", left_out));
+}
+
 std::string render(const sbom::ImageContent& image) {
   auto text =
       fmt::format("\n{}  {}\n", image.platform.to_string(), image.manifest.digest.to_string());
   Table packages({"PACKAGE", "VERSION", "SUITE", "LICENCE"});
   for (const auto& package : image.packages) {
-    packages.add({package.name, package.version, package.suite, package.license.expression});
+    packages.add(
+        {package.name, package.version, package.suite, shortened(package.license.expression)});
   }
   text += packages.to_string(2);
   if (!image.is_complete) {
@@ -101,7 +123,7 @@ int run_sbom(Session& session, const Options& options) {
 void add_sbom(CLI::App& app, Session& session) {
   auto options = std::make_shared<Options>();
   auto* command = add_verb(
-      app, session, "sbom", "List what is in an image: packages, models, licences", "Look",
+      app, session, "sbom", "List what is in an image: packages, models, licences", "Trust",
       "  aipack sbom oci:./digits.oci --format table\n"
       "  aipack sbom registry.example/team/digits:1 --format cyclonedx-json -o digits.cdx.json");
   command

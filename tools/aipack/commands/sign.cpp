@@ -24,7 +24,8 @@ struct Options {
   std::string target;
   KeyOptions key;
   std::vector<std::string> annotations;
-  std::string formats = default_signature_formats;
+  std::string formats; ///< empty: the default's, as far as the place allows
+  std::string name;    ///< what signatures at a layout's tag call the image
   bool root_only = false;
   std::string bundle;    ///< file to write instead of attaching
   bool is_model = false; ///< `target` is files, not an image
@@ -87,11 +88,21 @@ void print_report(const Session& session, const std::string& name, const oci::Di
 
 trust::SigningOptions signing_options(const Session& session, const Options& options,
                                       const Target& target) {
-  return {.formats = parse_signature_formats(options.formats),
-          .annotations = parse_annotations(options.annotations, "--annotation"),
-          .references = trust::simple_references(target.location),
-          .created = target.created,
-          .signed_at = std::chrono::sys_seconds(std::chrono::seconds(session.now()))};
+  trust::SigningOptions result{
+      .formats = parse_signature_formats(options.formats.empty() ? default_signature_formats
+                                                                 : options.formats),
+      .annotations = parse_annotations(options.annotations, "--annotation"),
+      .references = trust::simple_references(target.location, options.name),
+      .created = target.created,
+      .signed_at = std::chrono::sys_seconds(std::chrono::seconds(session.now()))};
+  if (result.references.empty() && result.formats.erase(sign::Format::simple_signing) != 0 &&
+      !options.formats.empty()) {
+    throw Error(ErrorCode::invalid_input,
+                "cannot sign in the form 'simple-signing': it says what the image is called, and "
+                "a layout has no name")
+        .with_hint("say with --name what it will be called: HOST/REPO:TAG");
+  }
+  return result;
 }
 
 int sign_to_file(Session& session, const Options& options, const Target& target,
@@ -118,8 +129,12 @@ int sign_model(Session& session, const Options& options) {
   const auto output = !options.output.empty() ? std::filesystem::path(options.output)
                       : is_folder             ? model / trust::model_signature_file
                                               : std::filesystem::path(options.target + ".sig");
-  const auto ignored = is_folder ? trust::default_ignored_paths() : std::vector<std::string>();
-  const auto key = options.key.open(op);
+  auto ignored = is_folder ? trust::default_ignored_paths() : std::vector<std::string>();
+  const auto inside = output.lexically_normal().lexically_relative(model.lexically_normal());
+  if (is_folder && !inside.empty() && *inside.begin() != "..") {
+    ignored.push_back(inside.generic_string()); // of an earlier run
+  }
+  const auto key = options.key.open(session, op);
   const auto files = trust::hash_model(model,
                                        {.allow_symlinks = options.allow_symlinks,
                                         .ignored_paths = ignored,
@@ -151,7 +166,7 @@ int run_sign(Session& session, const Options& options) {
     return sign_model(session, options);
   }
   const auto op = session.operation();
-  const auto key = options.key.open(op);
+  const auto key = options.key.open(session, op);
   registry::Registry registry(options.registry.make(session));
   const auto target = open_target(options, registry, op);
   if (!options.bundle.empty()) {
@@ -175,7 +190,7 @@ int run_attest(Session& session, const Options& options) {
     throw Error(ErrorCode::invalid_input, "cannot attest: this type is what a signature is")
         .with_hint("use 'aipack sign'");
   }
-  const auto key = options.key.open(op);
+  const auto key = options.key.open(session, op);
   registry::Registry registry(options.registry.make(session));
   const auto target = open_target(options, registry, op);
   attestation.images = target.images;
@@ -212,8 +227,13 @@ void add_sign(CLI::App& app, Session& session) {
                    "Forms: bundle, simple-signing, notation (default: bundle,simple-signing)")
       ->type_name("LIST");
   command
+      ->add_option("--name", options->name,
+                   "Of a layout: what signatures for podman call the image, HOST/REPO:TAG")
+      ->type_name("REF");
+  command
       ->add_option("--bundle", options->bundle,
-                   "Write the signature to this file, and nothing beside the image")
+                   "Write the index's signature to this file as a bundle, and nothing beside the "
+                   "image")
       ->type_name("FILE");
   command->add_flag("--model", options->is_model,
                     "IMAGE is a model's file or folder: write an OpenSSF model signature");

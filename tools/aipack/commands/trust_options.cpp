@@ -68,9 +68,10 @@ void TrustOptions::add_to(CLI::App& command) {
       ->check(CLI::Range(0, 1000));
   add("--certificate-identity", identities,
       "Whom a certificate must have been issued to (repeatable)", "NAME");
-  add("--certificate-identity-regexp", identity_patterns, "The same as a regular expression",
-      "PATTERN");
-  add("--certificate-oidc-issuer", issuer, "Who must have vouched for the identity", "URL");
+  add("--certificate-identity-regexp", identity_patterns,
+      "The same as a regular expression that matches the whole name", "PATTERN");
+  add("--certificate-oidc-issuer", issuer,
+      "Who must have vouched for the identity (default: anybody under --trusted-root)", "URL");
   add("--trusted-root", trusted_root,
       "Authorities of certificates and time stamps: trusted_root.json, or PEM", "FILE");
   add("--notation-certificate", notation_certificates,
@@ -130,6 +131,16 @@ sign::Policy TrustOptions::policy(std::int64_t now) const {
                   fmt::format("cannot ignore the form {}: there is no such one", quoted(word)));
     }
     policy.ignored_formats.insert(*found);
+  }
+  if (!issuer.empty() && policy.identities.empty()) {
+    throw Error(ErrorCode::invalid_input,
+                "cannot use --certificate-oidc-issuer: no identity is asked for")
+        .with_hint("add --certificate-identity");
+  }
+  if (!policy.identities.empty() && trusted_root.empty()) {
+    throw Error(ErrorCode::invalid_input,
+                "cannot use --certificate-identity: no authority is trusted")
+        .with_hint("name the authority with --trusted-root");
   }
   if (policy.keys.empty() && policy.identities.empty() && policy.notation.certificates.empty()) {
     throw Error(ErrorCode::invalid_input, "cannot verify: nobody is trusted")

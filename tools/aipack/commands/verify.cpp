@@ -11,7 +11,9 @@
 #include "render/json.hpp"
 #include "render/table.hpp"
 
+#include <algorithm>
 #include <memory>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -27,6 +29,7 @@ struct Options {
   bool rebuild = false;
   std::vector<std::string> models; ///< for --rebuild
   std::string mirror;
+  std::string base; ///< for --rebuild
   bool is_model = false;
   std::string signature; ///< of a model
   bool allow_symlinks = false;
@@ -35,6 +38,12 @@ struct Options {
 };
 
 constexpr int exit_not_trusted = 5; // main.cpp's table: corrupt or not trusted
+
+/// Words of whoever wrote an attestation do not paint on the terminal.
+std::string shown(const std::string& text) {
+  const bool is_plain = std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
+  return is_plain ? text : quoted(text);
+}
 
 std::string subject_name(const trust::ImageVerdict& image) {
   return image.image.platform ? image.image.platform->to_string() : "";
@@ -51,7 +60,7 @@ std::string render(const trust::VerifyReport& report, const std::string& name) {
     }
     for (const auto& attestation : image.verdict.attestations) {
       table.add({std::exchange(subject, ""), std::string(sign::to_string(attestation.format)),
-                 attestation.predicate_type,
+                 shown(attestation.predicate_type),
                  attestation.verified                                                  ? "yes"
                  : attestation.predicate_type == sign::predicate_type::model_signature ? "-"
                                                                                        : "no",
@@ -113,15 +122,7 @@ int verify_model(Session& session, const Options& options) {
                             verdict.verified ? "verified" : "NOT verified", verdict.reason));
 }
 
-int verify_rebuild(Session& session, const Options& options) {
-  const auto op = session.operation();
-  const auto location = image::Location::parse(options.target);
-  const auto engine = session.engine(options.registry.make(session));
-  build::RebuildRequest request{.policy = options.trust.policy(session.now()),
-                                .mirror = options.mirror};
-  request.models.assign(options.models.begin(), options.models.end());
-  const auto report = engine.verify_rebuild(location, request, op);
-  session.end_progress();
+std::string render(const build::RebuildReport& report) {
   std::string text;
   for (const auto& layer : report.layers) {
     text += fmt::format("{}  {}  {}\n  in the image  {}\n  rebuilt       {}\n",
@@ -129,36 +130,65 @@ int verify_rebuild(Session& session, const Options& options) {
                         layer.expected ? layer.expected->to_string() : "no such layer",
                         layer.rebuilt ? layer.rebuilt->to_string() : "no such layer");
   }
-  text += fmt::format("{}\n{}  {}: {}\n", location.to_string(), report.expected.to_string(),
-                      report.verified ? "verified" : "NOT verified", report.reason);
-  return finish(session, report.verified, to_json(report, location.to_string()), text);
+  return text + fmt::format("rebuild  {}: {}\n", report.verified ? "verified" : "NOT verified",
+                            report.reason);
+}
+
+/// What was verified, composed again.
+build::RebuildReport rebuild(const build::Engine& engine, const Options& options,
+                             const image::Location& location, const trust::VerifyReport& verified,
+                             const sign::Policy& policy, const Operation& op) {
+  build::RebuildRequest request{
+      .policy = policy, .root = verified.root, .mirror = options.mirror, .base = options.base};
+  request.models.assign(options.models.begin(), options.models.end());
+  return engine.verify_rebuild(location, request, op);
+}
+
+trust::VerifyOptions verify_options(const Session& session, const Options& options,
+                                    const image::Location& location) {
+  trust::VerifyOptions verify{.policy = options.trust.policy(session.now()),
+                              .every_platform = options.every_platform,
+                              .bundles = {},
+                              .concurrency = options.registry.concurrency};
+  if (verify.policy.reference_match != sign::ReferenceMatch::ignore) {
+    if (!location.reference) {
+      throw Error(ErrorCode::invalid_input,
+                  fmt::format("cannot compare names: {} has none", quoted(location.to_string())))
+          .with_hint("--match is for images in registries");
+    }
+    verify.policy.reference = location.reference;
+  }
+  for (const auto& file : options.bundles) {
+    verify.bundles.push_back(io::read_text_file(file, sign::max_bundle_bytes));
+  }
+  return verify;
 }
 
 int run_verify(Session& session, const Options& options) {
   if (options.is_model) {
     return verify_model(session, options);
   }
-  if (options.rebuild) {
-    return verify_rebuild(session, options);
-  }
   const auto op = session.operation();
   const auto location = image::Location::parse(options.target);
-  trust::VerifyOptions verify{.policy = options.trust.policy(session.now()),
-                              .every_platform = options.every_platform,
-                              .bundles = {},
-                              .concurrency = options.registry.concurrency};
-  if (location.reference && verify.policy.reference_match != sign::ReferenceMatch::ignore) {
-    verify.policy.reference = location.reference;
-  }
-  for (const auto& file : options.bundles) {
-    verify.bundles.push_back(io::read_text_file(file, sign::max_bundle_bytes));
-  }
-  registry::Registry registry(options.registry.make(session));
-  const auto origin = transfer::open_origin(location, registry, op);
+  const auto verify = verify_options(session, options, location);
+  const auto engine = session.engine(options.registry.make(session));
+  const auto origin = transfer::open_origin(location, engine.registries(), op);
   const auto report = trust::verify_image(*origin, verify, op);
+  auto record = to_json(report, location.to_string());
+  auto text = render(report, location.to_string());
+  bool verified = report.verified;
+  if (verified && options.rebuild) {
+    const auto rebuilt = rebuild(engine, options, location, report, verify.policy, op);
+    record["rebuild"] = to_json(rebuilt);
+    text += render(rebuilt);
+    verified = rebuilt.verified;
+    record["verified"] = verified;
+    if (!verified) {
+      record["reason"] = rebuilt.reason;
+    }
+  }
   session.end_progress();
-  return finish(session, report.verified, to_json(report, location.to_string()),
-                render(report, location.to_string()));
+  return finish(session, verified, record, text);
 }
 
 } // namespace
@@ -187,6 +217,10 @@ void add_verify(CLI::App& app, Session& session) {
       ->type_name("MODEL");
   command->add_option("--mirror", options->mirror, "With --rebuild: Debian mirror")
       ->type_name("URL");
+  command
+      ->add_option("--base", options->base,
+                   "With --rebuild: where the base image is, if it lay on the builder's disk")
+      ->type_name("REF");
   command->add_flag("--model", options->is_model,
                     "IMAGE is a model's file or folder with an OpenSSF model signature");
   command

@@ -25,7 +25,7 @@ using Json = nlohmann::ordered_json;
 [[nodiscard]] Json to_json(const std::vector<build::CacheUsage>& usage);
 /// The root's verdict at the top, each image's below `images`.
 [[nodiscard]] Json to_json(const trust::VerifyReport& report, const std::string& reference);
-[[nodiscard]] Json to_json(const build::RebuildReport& report, const std::string& reference);
+[[nodiscard]] Json to_json(const build::RebuildReport& report);
 [[nodiscard]] Json to_json(const sign::ModelVerdict& verdict, const std::string& model);
 
 /// Prints one record as a line on stdout.

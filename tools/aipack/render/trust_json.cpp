@@ -49,7 +49,7 @@ Json to_json(const trust::VerifyReport& report, const std::string& reference) {
   return record;
 }
 
-Json to_json(const build::RebuildReport& report, const std::string& reference) {
+Json to_json(const build::RebuildReport& report) {
   Json layers = Json::array();
   const auto digest = [](const std::optional<oci::Digest>& value) {
     return value ? Json(value->to_string()) : Json(nullptr);
@@ -61,8 +61,7 @@ Json to_json(const build::RebuildReport& report, const std::string& reference) {
                       {"expected_diff_id", digest(layer.expected)},
                       {"rebuilt_diff_id", digest(layer.rebuilt)}});
   }
-  return {{"reference", reference},
-          {"verified", report.verified},
+  return {{"verified", report.verified},
           {"reason", report.reason},
           {"digest", report.expected.to_string()},
           {"rebuilt_digest", report.rebuilt.to_string()},
