@@ -3,6 +3,8 @@
 
 #include "support/catch.hpp"
 
+#include <fmt/format.h>
+
 using namespace aipack;
 using namespace aipack::build;
 
@@ -106,4 +108,13 @@ TEST_CASE("a lock that was tampered with is refused", "[build][lock]") {
   refuse(replaced(text, "pool/main/r", "http://evil.example/r"), ErrorCode::corrupt);
   refuse(replaced(text, "\"size_bytes\": 12", "\"size_bytes\": -12"), ErrorCode::corrupt);
   refuse(replaced(text, "sha256:", "md5:"), ErrorCode::corrupt);
+  // Names of models and their files become paths where a build is repeated.
+  for (const auto* name : {"/tmp/x", "../x", "..", ".", "a/b", ""}) {
+    refuse(replaced(text, "\"name\": \"digits\"", fmt::format("\"name\": \"{}\"", name)),
+           ErrorCode::corrupt);
+  }
+  for (const auto* path : {"/tmp/x", "../x", "a/../../x", "", "./x", "a//b"}) {
+    refuse(replaced(text, "\"path\": \"digits.onnx\"", fmt::format("\"path\": \"{}\"", path)),
+           ErrorCode::corrupt);
+  }
 }

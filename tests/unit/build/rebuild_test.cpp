@@ -1,58 +1,11 @@
-#include "aipack/core/error.hpp"
-#include "aipack/sign/statement.hpp"
-#include "aipack/transfer/attach.hpp"
-#include "aipack/trust/images.hpp"
-#include "aipack/trust/verification.hpp"
-
-#include "small_debian.hpp"
+#include "signed_build.hpp"
 #include "support/catch.hpp"
 
 #include <filesystem>
-#include <functional>
 
 using namespace aipack;
 using namespace aipack::build;
 using namespace aipack::test;
-
-namespace {
-
-const sign::PrivateKey& key() {
-  static const auto made = sign::PrivateKey::generate();
-  return made;
-}
-
-sign::Policy policy() {
-  return {.keys = {key().public_key()},
-          .image = {.media_type = {}, .digest = oci::Digest::of("")},
-          .time = std::chrono::sys_seconds(std::chrono::seconds(SmallDebian::signed_at))};
-}
-
-image::Location layout_at(const SmallDebian& debian, const std::string& name) {
-  return image::Location::parse("oci:" + (debian.directory.path() / name).string() + ":1");
-}
-
-trust::SigningReport build_signed(const Engine& engine, const BuildRequest& request,
-                                  const image::Location& place) {
-  const sign::Signatory signatory{.signer = key()};
-  return engine
-      .build(engine.plan(request, {}),
-             Outputs{.destinations = {place},
-                     .signing = {.signatory = &signatory, .signed_at = policy().time},
-                     .signed_name = "r.example/team/linear:1"},
-             {})
-      .attached;
-}
-
-Error error_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error;
-  }
-  return {ErrorCode::internal, "nothing was thrown"};
-}
-
-} // namespace
 
 TEST_CASE("A signed build attaches signatures, SBOMs, provenance, findings and the model's own "
           "signature, and a second one nothing",
@@ -115,16 +68,7 @@ TEST_CASE("A package that differs by one byte is found, and its layer named", "[
   const auto other_engine = other.engine();
   const auto forged = layout_at(honest, "forged.oci");
   other_engine.build(other_engine.plan(other.request(), {}), forged, {});
-  const auto origin = transfer::open_origin(place, engine.registries(), {});
-  const auto provenance = trust::trusted_statements(*origin, origin->resolve({}), policy(),
-                                                    sign::predicate_type::slsa_provenance_v1, {});
-  const auto annex = transfer::open_annex(forged, engine.registries());
-  const auto forged_origin = transfer::open_origin(forged, engine.registries(), {});
-  trust::annotate(*annex,
-                  {.attestations = {{{forged_origin->resolve({})},
-                                     std::string(sign::predicate_type::slsa_provenance_v1),
-                                     provenance.front().predicate}}},
-                  {.signer = key()}, {.signed_at = policy().time}, {});
+  attest(engine, forged, provenance_of(engine, place));
 
   const auto report =
       engine.verify_rebuild(forged, {.policy = policy(), .mirror = honest.mirror.string()}, {});
