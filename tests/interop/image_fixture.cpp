@@ -123,7 +123,8 @@ std::string write_fixture(const std::filesystem::path& hello,
   for (const std::string name : {"none", "gzip", "zstd"}) {
     std::vector<image::Layer> layers;
     const auto compression = codec::Compression::parse(name);
-    for (const auto& plan : image::split(tree, purpose_of, {compression, epoch})) {
+    for (const auto& plan :
+         image::split(tree, purpose_of, {.compression = compression, .directory_mtime = epoch})) {
       layers.push_back(plan.purpose == image::Purpose::model
                            ? image::seal_weights(plan, nullptr, {}, {})
                            : image::seal(plan, store, {}, {}));

@@ -130,6 +130,9 @@ std::string render(const build::RebuildReport& report) {
                         layer.expected ? layer.expected->to_string() : "no such layer",
                         layer.rebuilt ? layer.rebuilt->to_string() : "no such layer");
   }
+  for (const auto& input : report.inputs) {
+    text += input + "\n";
+  }
   return text + fmt::format("rebuild  {}: {}\n", report.verified ? "verified" : "NOT verified",
                             report.reason);
 }

@@ -64,7 +64,8 @@ Json to_json(const build::RebuildReport& report) {
   return {{"verified", report.verified},
           {"reason", report.reason},
           {"digest", report.expected.to_string()},
-          {"rebuilt_digest", report.rebuilt.to_string()},
+          {"rebuilt_digest", report.composed ? Json(report.rebuilt.to_string()) : Json(nullptr)},
+          {"inputs", report.inputs},
           {"layers", std::move(layers)}};
 }
 
