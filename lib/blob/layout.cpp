@@ -200,7 +200,8 @@ Layout Layout::create(const std::filesystem::path& directory, io::Durability dur
     if (error || !std::filesystem::is_directory(directory)) {
       throw_errno("create layout " + quote(directory.string()), error ? error.value() : ENOTDIR);
     }
-    if (!holds_nothing(directory)) {
+    // What another process made of it in this very moment is a layout by now: oci-layout comes first.
+    if (!holds_nothing(directory) && !std::filesystem::exists(directory / layout_file, error)) {
       throw Error(ErrorCode::already_exists,
                   "cannot create layout " + quote(directory.string()) +
                       ": the directory is not empty, and it is no OCI layout")

@@ -48,6 +48,15 @@ def cache():
     return directory
 
 
+def copy_cache(cache, to, leave_out=()):
+    """aipack's own part of the shared cache, without what is named: a test may spoil it. Programs that tests fetched for themselves stay behind."""
+    to.mkdir(exist_ok=True)
+    for part in cache.iterdir():
+        if part.name not in ("tools", "apt", "sigstore-js", *leave_out):
+            (shutil.copytree if part.is_dir() else shutil.copy)(part, to / part.name)
+    return to
+
+
 @pytest.fixture(scope="session")
 def aipack(cache):
     """Calls the command with the shared cache."""

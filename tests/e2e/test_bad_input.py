@@ -5,14 +5,13 @@ import json
 import os
 import pathlib
 import random
-import shutil
 import signal
 import subprocess
 import threading
 import time
 
 import pytest
-from conftest import AIPACK, MODEL, run
+from conftest import AIPACK, MODEL, copy_cache, run
 
 
 def leftovers(directory):
@@ -164,11 +163,7 @@ def test_a_closed_port_is_reported_as_unavailable(aipack, tmp_path):
 
 def test_a_tampered_package_is_never_unpacked(cache, aipack, layout, tmp_path):
     """A package in the cache whose bytes were changed is noticed, not used."""
-    copy = tmp_path / "cache"
-    copy.mkdir()
-    for part in cache.iterdir():
-        if part.name not in ("compositions", "layers", "unpacked"):
-            (shutil.copytree if part.is_dir() else shutil.copy)(part, copy / part.name)
+    copy = copy_cache(cache, tmp_path / "cache", ("compositions", "layers", "unpacked"))
     packages = sorted(path for path in (copy / "packages").rglob("*") if path.is_file() and path.stat().st_size > 1000)
     assert packages
     for package in packages:
@@ -185,11 +180,7 @@ def test_a_tampered_package_is_never_unpacked(cache, aipack, layout, tmp_path):
 def test_sigkill_at_any_point_leaves_a_state_that_the_same_command_completes(layout, cache, tmp_path):
     _, report = layout
     chance = random.Random(7)
-    copy = tmp_path / "cache"
-    copy.mkdir()
-    for part in cache.iterdir():
-        if part.name not in ("compositions", "layers"):
-            (shutil.copytree if part.is_dir() else shutil.copy)(part, copy / part.name)
+    copy = copy_cache(cache, tmp_path / "cache", ("compositions", "layers"))
     command = [AIPACK, "build", str(MODEL), "--platform", "all", "-t", "digits:1", "-o", f"oci:{tmp_path}/k.oci", "--json", "--compress", "zstd:3"]
     environment = {**os.environ, "AIPACK_CACHE_DIR": str(copy)}
     for round_ in range(8):
@@ -239,8 +230,7 @@ def test_a_build_that_fails_while_composing_leaves_no_layout(aipack, tmp_path):
 
 def test_a_damaged_layer_in_the_cache_is_made_again(layout, cache, aipack, tmp_path):
     _, report = layout
-    copy = tmp_path / "cache"
-    shutil.copytree(cache, copy)
+    copy = copy_cache(cache, tmp_path / "cache")
     for layer in (copy / "layers/sha256").iterdir():
         data = bytearray(layer.read_bytes())
         data[len(data) // 2] ^= 1

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import AIPACK, MODEL, PLATFORMS, TRIPLETS, needs, run
+from conftest import AIPACK, MODEL, PLATFORMS, TRIPLETS, copy_cache, needs, run
 
 MAX_COMPRESSED_BYTES = 11_000_000  # everything but the model, per architecture
 
@@ -58,10 +58,7 @@ def test_skopeo_reads_each_platform(layout):
 
 def seeded_cache(cache, directory):
     """Downloaded packages and indexes are shared; everything that was computed from them is not."""
-    for name in cache.iterdir():
-        if name.name not in ("compositions", "layers", "unpacked", "digests", "answers", "solv", "solve"):
-            (shutil.copytree if name.is_dir() else shutil.copy)(name, directory / name.name)
-    return directory
+    return copy_cache(cache, directory, ("compositions", "layers", "unpacked", "digests", "answers", "solv", "solve"))
 
 
 def test_two_builds_in_different_surroundings_give_one_digest(layout, cache, tmp_path):
