@@ -33,7 +33,8 @@ void check(const Plan& plan, const Outputs& outputs) {
   if (outputs.signing.writes_anything() &&
       std::ranges::none_of(outputs.destinations, holds_attachments)) {
     throw Error(ErrorCode::invalid_input,
-                "cannot sign: docker archives and container engines hold no signatures")
+                "cannot attach anything: docker archives and container engines hold no signatures "
+                "and no SBOMs")
         .with_hint("write to a layout or an OCI archive as well, or push to a registry");
   }
   if (outputs.destinations.empty() && outputs.engines.empty()) {

@@ -49,7 +49,15 @@ void place_base(Provenance& provenance, const Lock& lock, const RebuildRequest& 
                             "the builder's disk{}",
                             quoted(location.to_string()),
                             base ? ", " + base->manifest.digest.to_string() : std::string()))
-        .with_hint("the base image must be given, as oci:DIR, oci-archive:FILE or in a registry");
+        .with_hint("say with --base where it is now: oci:DIR or oci-archive:FILE");
+  }
+  if (image::Location::parse(asked.base).reference) {
+    throw Error(
+        ErrorCode::invalid_input,
+        fmt::format("cannot use the base image {}: the one that was built on lay on a disk, "
+                    "and the image says nothing of a registry",
+                    quoted(asked.base)))
+        .with_hint("copy it to a layout, and name that");
   }
   set_base(provenance, asked.base);
 }

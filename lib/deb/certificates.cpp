@@ -9,7 +9,24 @@ namespace aipack::deb {
 
 namespace {
 
-enum : std::uint8_t { tag_public_key = 6, tag_public_subkey = 14 };
+enum : std::uint8_t {
+  tag_signature = 2,
+  tag_public_key = 6,
+  tag_user_id = 13,
+  tag_public_subkey = 14,
+  tag_user_attribute = 17,
+};
+
+bool belongs_to_certificate(std::uint8_t tag) noexcept {
+  return tag == tag_signature || tag == tag_public_key || tag == tag_user_id ||
+         tag == tag_public_subkey || tag == tag_user_attribute;
+}
+
+/// Signature types 0x20 and 0x28 (5.2.1): behind the version, in version 3 also behind a length.
+bool is_key_revocation(std::string_view body) noexcept {
+  const std::size_t at = !body.empty() && static_cast<unsigned char>(body.front()) <= 3 ? 2 : 1;
+  return body.size() > at && (body[at] == 0x20 || body[at] == 0x28);
+}
 
 /// Takes numbers and bytes off the front of what is left; empty when they are not all there.
 class Reader {
@@ -114,7 +131,7 @@ std::optional<std::vector<CertificateBytes>> read_certificates(std::string_view 
   for (std::size_t packets = 0; reader.remaining() != 0; ++packets) {
     const std::size_t begin = keyring.size() - reader.remaining();
     const auto packet = read_packet(reader);
-    if (!packet || packets == max_keyring_packets) {
+    if (!packet || packets == max_keyring_packets || !belongs_to_certificate(packet->tag)) {
       return std::nullopt;
     }
     if (packet->tag == tag_public_key) {
@@ -126,6 +143,7 @@ std::optional<std::vector<CertificateBytes>> read_certificates(std::string_view 
     const std::size_t end = keyring.size() - reader.remaining();
     const auto first = static_cast<std::size_t>(certificate.bytes.data() - keyring.data());
     certificate.bytes = keyring.substr(first, end - first);
+    certificate.has_revocation |= packet->tag == tag_signature && is_key_revocation(packet->body);
     if (packet->tag == tag_public_key || packet->tag == tag_public_subkey) {
       if (auto id = key_id(packet->body); !id.empty()) {
         certificate.key_ids.push_back(std::move(id));

@@ -24,11 +24,13 @@ inline constexpr std::size_t max_keyring_packets = 20'000;
 struct CertificateBytes {
   std::string_view bytes;           ///< of the keyring
   std::vector<std::string> key_ids; ///< of its keys, 16 digits in upper case as librnp writes them
+  /// It has a revocation of a key. That may be by another key, so it is judged with all of them.
+  bool has_revocation = false;
 };
 
 /// Views of `keyring`, which must outlive them. Empty when it is not a plain row of packets that
-/// begins with a public key (armoured, partial lengths, beyond the limit): then it is taken as a
-/// whole. Keys of other versions than 4 have no ID here.
+/// begins with a public key (armoured, partial lengths, packets that no certificate has, beyond
+/// the limit): then it is taken as a whole. Keys of other versions than 4 have no ID here.
 [[nodiscard]] std::optional<std::vector<CertificateBytes>>
 read_certificates(std::string_view keyring);
 

@@ -271,8 +271,9 @@ struct Keyring::State {
       if (!is_named) {
         continue;
       }
-      // A key that is there twice, once revoked perhaps, is judged with all that is said of it.
-      if (has_twin(certificate)) {
+      // A key that is there twice, once revoked perhaps, or that another key may have revoked, is
+      // judged with all that is said of it.
+      if (certificate.content.has_revocation || has_twin(certificate)) {
         return std::nullopt;
       }
       if (rnp_ffi_t ffi = load(certificate, now); ffi != nullptr) {

@@ -27,7 +27,8 @@ public:
   Walk(const ModelFileOptions& options, const Operation& op) : options_(options), op_(op) {}
 
   std::vector<Found> run(const stdfs::path& model) {
-    if (stdfs::is_directory(model)) {
+    std::error_code ignored; // visit() says what is wrong
+    if (stdfs::is_directory(model, ignored)) {
       folder(model, {}, 0);
     } else {
       visit(model, ".", 0);
@@ -44,24 +45,28 @@ private:
                       quoted(directory.string()), max_model_depth));
     }
     std::error_code failed;
-    const stdfs::directory_iterator entries(directory, failed);
-    if (failed) {
-      throw_errno(fmt::format("read model folder {}", quoted(directory.string())), failed.value());
-    }
-    for (const auto& entry : entries) {
-      const auto name = entry.path().filename().string();
+    stdfs::directory_iterator entry(directory, failed);
+    for (; !failed && entry != stdfs::directory_iterator(); entry.increment(failed)) {
+      const auto name = entry->path().filename().string();
       const auto path = inside.empty() ? name : inside + "/" + name;
       if (std::ranges::find(options_.ignored_paths, path) == options_.ignored_paths.end()) {
-        visit(entry.path(), path, depth);
+        visit(entry->path(), path, depth);
       }
+    }
+    if (failed) {
+      throw_errno(fmt::format("read model folder {}", quoted(directory.string())), failed.value());
     }
   }
 
   void visit(const stdfs::path& file, const std::string& path, unsigned depth) {
     op_.check();
-    auto type = stdfs::symlink_status(file).type();
+    std::error_code failed;
+    auto type = stdfs::symlink_status(file, failed).type();
+    if (failed && type != stdfs::file_type::not_found) {
+      throw_errno(fmt::format("read model file {}", quoted(file.string())), failed.value());
+    }
     if (type == stdfs::file_type::symlink) {
-      type = stdfs::status(file).type();
+      type = stdfs::status(file, failed).type();
       if (!options_.allow_symlinks || type != stdfs::file_type::regular) {
         throw Error(
             ErrorCode::invalid_input,

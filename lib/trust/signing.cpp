@@ -49,6 +49,7 @@ public:
 
   SigningReport run() {
     look();
+    warn();
     annex_.attach(documents(), op_);
     annex_.attach(attestations(), op_);
     annex_.attach(signatures(), op_);
@@ -99,6 +100,35 @@ private:
     return std::ranges::any_of(before_.at(image.digest).attachments, [&](const auto& attachment) {
       return attachment.descriptor.digest == artifact;
     });
+  }
+
+  /// cosign 3 looks at no signature at the tag once it sees one bundle beside the image, whatever
+  /// that says.
+  void warn() {
+    for (const auto& [digest, before] : before_) {
+      const bool gets_bundle =
+          std::ranges::any_of(what_.attestations, [&](const auto& attestation) {
+            return std::ranges::find(attestation.images, digest, &oci::Descriptor::digest) !=
+                   attestation.images.end();
+          });
+      const bool is_signed =
+          std::ranges::find(what_.signed_images, digest, &oci::Descriptor::digest) !=
+          what_.signed_images.end();
+      const auto has = [&](sign::Format format) {
+        return std::ranges::find(before.candidates, format, &sign::Candidate::format) !=
+               before.candidates.end();
+      };
+      const bool has_signature_bundle =
+          (is_signed && options_.formats.contains(sign::Format::bundle)) ||
+          std::ranges::any_of(before.candidates, is_signature_bundle);
+      const bool has_tag = has(sign::Format::simple_signing) || (is_signed && is_signed_at_tags());
+      if (has_tag && !has_signature_bundle && (gets_bundle || has(sign::Format::bundle))) {
+        report_.notes.push_back(fmt::format(
+            "{} is signed at the tag alone: cosign 3 does not look there once a statement is "
+            "attached as a bundle; sign it as a bundle too",
+            digest.to_string()));
+      }
+    }
   }
 
   // --- what is missing
@@ -353,7 +383,7 @@ std::vector<std::string> simple_references(const image::Location& location,
                                            const std::string& name) {
   auto reference = location.reference;
   if (!reference && !name.empty()) {
-    reference = oci::Reference::try_parse(name);
+    reference = oci::Reference::parse(name);
   }
   if (!reference) {
     return {};

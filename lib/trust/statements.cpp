@@ -61,6 +61,18 @@ std::string payload_of(const sign::Candidate& candidate) {
              : payload_of(std::string_view(candidate.content));
 }
 
+bool is_signature_bundle(const sign::Candidate& candidate) {
+  if (candidate.format != sign::Format::bundle || !candidate.refusal.empty()) {
+    return false;
+  }
+  try {
+    return sign::parse_statement(payload_of(candidate), "statement").predicate_type ==
+           sign::predicate_type::signature;
+  } catch (const Error&) {
+    return false; // no statement
+  }
+}
+
 bool says(const sign::Candidate& candidate, std::string_view payload,
           const sign::Signatory& signatory) {
   if (candidate.format != sign::Format::bundle || !candidate.refusal.empty()) {

@@ -19,6 +19,9 @@ namespace aipack::trust {
 /// The same of a bundle or an envelope.
 [[nodiscard]] std::string payload_of(const sign::Candidate& candidate);
 
+/// Whether a candidate is a bundle that says nothing but "mine", whoever made it.
+[[nodiscard]] bool is_signature_bundle(const sign::Candidate& candidate);
+
 /// Whether a candidate is a bundle with this very payload by this signatory: as well proved as it
 /// would be proved now.
 [[nodiscard]] bool says(const sign::Candidate& candidate, std::string_view payload,

@@ -120,6 +120,7 @@ private:
 
   void read_layers(std::vector<Artifact>& artifacts) {
     std::vector<Part*> wanted;
+    std::vector<Part*> further;
     for (auto& artifact : artifacts) {
       if (artifact.manifest) {
         // Only to learn which; what it makes of nothing is of no use.
@@ -129,15 +130,21 @@ private:
               return std::string();
             }));
       }
+      // An honest artifact has one layer, a tag of cosign's as many as there are signatures: the
+      // many that others put into one manifest come after these.
+      const bool is_tag = !artifact.attachment->tag.empty();
       for (auto& layer : artifact.layers) {
-        wanted.push_back(&layer);
+        (is_tag || &layer == &artifact.layers.front() ? wanted : further).push_back(&layer);
       }
     }
-    fetch(std::move(wanted), [this](const oci::Descriptor& content, const Operation& op) {
+    left_bytes_ = max_attachment_bytes; // what manifests took is not missing here
+    const auto read = [this](const oci::Descriptor& content, const Operation& op) {
       const auto blob = origin_.blob(content, op);
       const auto source = blob->open();
       return io::read_text(*source, content.size_bytes, content.digest.to_string());
-    });
+    };
+    fetch(std::move(wanted), read);
+    fetch(std::move(further), read);
   }
 
   template <class Get>

@@ -56,6 +56,7 @@ struct SigningReport {
   std::size_t attestations = 0; ///< written
   std::size_t documents = 0;    ///< written
   std::size_t present = 0;      ///< of all three, that were there: by this key, about the same
+  std::vector<std::string> notes{}; ///< what verifiers of the field will trip over
 };
 
 /// What can be known before anything is built: throws Error{corrupt} for a key whose halves do not

@@ -70,6 +70,7 @@ TEST_CASE("What is no plain row of packets is taken as a whole", "[deb][certific
   const auto good = key.public_key();
   CHECK(read_certificates("")->empty());
   CHECK_FALSE(read_certificates(key.public_key(true)));          // armoured
+  CHECK_FALSE(read_certificates(good + octets({0xc5, 1, 'x'}))); // a secret key
   CHECK_FALSE(read_certificates(octets({0xcd, 1, 'x'}) + good)); // a user ID of nobody
   CHECK_FALSE(read_certificates(good + octets({0xc2, 224, 1}))); // partial length
   CHECK_FALSE(read_certificates(good + octets({0x8b, 1, 2})));   // up to the end
@@ -107,8 +108,10 @@ TEST_CASE("A key that is revoked anywhere in the keyring vouches for nothing",
   SigningKey key(aged());
   const auto good = key.public_key();
   const auto message = signed_text(key);
+  CHECK_FALSE(read_certificates(good)->front().has_revocation);
   key.revoke();
   const auto revoked = key.public_key();
+  CHECK(read_certificates(revoked)->front().has_revocation);
   for (const auto& keyring : {revoked, good + revoked, revoked + good}) {
     CHECK(verdict(keyring, message).starts_with("cannot verify it"));
   }

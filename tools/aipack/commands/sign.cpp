@@ -65,7 +65,8 @@ void print_report(const Session& session, const std::string& name, const oci::Di
            {"digest", digest.to_string()},
            {"signatures", report.signatures},
            {"attestations", report.attestations},
-           {"present", report.present}});
+           {"present", report.present},
+           {"notes", report.notes}});
     return;
   }
   if (session.quiet) {
@@ -83,7 +84,10 @@ void print_report(const Session& session, const std::string& name, const oci::Di
   if (report.present != 0) {
     done += fmt::format("{}{} there already", done.empty() ? "" : ", ", report.present);
   }
-  print_text(fmt::format("{}\n{}  {}; read back and verified\n", name, digest.to_string(), done));
+  for (const auto& note : report.notes) {
+    done += "\nnote: " + note;
+  }
+  print_text(fmt::format("{}\n{}  read back and verified: {}\n", name, digest.to_string(), done));
 }
 
 trust::SigningOptions signing_options(const Session& session, const Options& options,
@@ -95,6 +99,10 @@ trust::SigningOptions signing_options(const Session& session, const Options& opt
       .references = trust::simple_references(target.location, options.name),
       .created = target.created,
       .signed_at = std::chrono::sys_seconds(std::chrono::seconds(session.now()))};
+  if (!options.name.empty() && target.location.reference) {
+    throw Error(ErrorCode::invalid_input,
+                "cannot use --name: an image in a registry is called by where it is");
+  }
   if (result.references.empty() && result.formats.erase(sign::Format::simple_signing) != 0 &&
       !options.formats.empty()) {
     throw Error(ErrorCode::invalid_input,
@@ -130,7 +138,8 @@ int sign_model(Session& session, const Options& options) {
                       : is_folder             ? model / trust::model_signature_file
                                               : std::filesystem::path(options.target + ".sig");
   auto ignored = is_folder ? trust::default_ignored_paths() : std::vector<std::string>();
-  const auto inside = output.lexically_normal().lexically_relative(model.lexically_normal());
+  const auto inside = std::filesystem::weakly_canonical(output).lexically_relative(
+      std::filesystem::weakly_canonical(model));
   if (is_folder && !inside.empty() && *inside.begin() != "..") {
     ignored.push_back(inside.generic_string()); // of an earlier run
   }

@@ -41,7 +41,7 @@ constexpr int exit_not_trusted = 5; // main.cpp's table: corrupt or not trusted
 
 /// Words of whoever wrote an attestation do not paint on the terminal.
 std::string shown(const std::string& text) {
-  const bool is_plain = std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
+  const bool is_plain = std::ranges::all_of(text, [](char c) { return c >= ' ' && c < 0x7f; });
   return is_plain ? text : quoted(text);
 }
 
@@ -92,7 +92,9 @@ int verify_model(Session& session, const Options& options) {
                              : std::filesystem::path(options.target + ".sig");
   const auto bundle = io::read_text_file(signature, sign::max_bundle_bytes);
   auto ignored = sign::ignored_model_paths(bundle, signature.string());
-  const auto inside = signature.lexically_relative(model).generic_string();
+  const auto inside = std::filesystem::weakly_canonical(signature)
+                          .lexically_relative(std::filesystem::weakly_canonical(model))
+                          .generic_string();
   if (!inside.empty() && !inside.starts_with("..")) {
     ignored.push_back(inside);
   }
@@ -125,10 +127,13 @@ int verify_model(Session& session, const Options& options) {
 std::string render(const build::RebuildReport& report) {
   std::string text;
   for (const auto& layer : report.layers) {
-    text += fmt::format("{}  {}  {}\n  in the image  {}\n  rebuilt       {}\n",
-                        layer.platform.to_string(), image::to_string(layer.purpose), layer.title,
-                        layer.expected ? layer.expected->to_string() : "no such layer",
-                        layer.rebuilt ? layer.rebuilt->to_string() : "no such layer");
+    text +=
+        fmt::format("{}  {}  {}\n  in the image  {}\n  rebuilt       {}\n",
+                    layer.platform.to_string(), image::to_string(layer.purpose), shown(layer.title),
+                    layer.expected ? layer.expected->to_string() : "no such layer",
+                    !report.composed ? "not composed"
+                    : layer.rebuilt  ? layer.rebuilt->to_string()
+                                     : "no such layer");
   }
   for (const auto& input : report.inputs) {
     text += input + "\n";
