@@ -384,7 +384,7 @@ class Bench:
     def verify(self):
         self.warm_cache()
         keys = self.keys(5)
-        with self.sink("--memory") as address:
+        with self.sink("--memory") as (address, _):
             reference = f"{address}/digits:1"
             measure(self.command("build", MODEL, "-t", reference, "--push"), self.environment)
             for number in range(5):  # a bundle and two payloads at the tag each

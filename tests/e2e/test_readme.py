@@ -11,6 +11,9 @@ import sys
 from conftest import AIPACK, MODEL, SOURCE
 from registries import docker_registry
 
+sys.path.insert(0, str(SOURCE / "tests/support"))
+from debian_tools import tool  # noqa: E402
+
 README = (SOURCE / "README.md").read_text()
 
 
@@ -46,6 +49,20 @@ def test_the_registry_block_runs_against_a_registry(cache, aipack, layout, tmp_p
             result = subprocess.run(command, shell=True, cwd=tmp_path, env=environment(cache), capture_output=True, text=True, timeout=600, input="word\n")
             assert result.returncode == 0, f"{command}\n{result.stderr}"
         assert result.stdout.split() == ["1"]
+
+
+def test_the_trust_block_runs_against_a_registry(cache, tmp_path):
+    """The commands as they stand, but for the registry's name; the last one is cosign's."""
+    [block] = [block for block in blocks("sh") if "aipack keygen" in block]
+    shutil.copy(MODEL, tmp_path)
+    words = {**environment(cache), "AIPACK_KEY_PASSWORD": "correct horse", "HOME": str(tmp_path)}
+    with docker_registry(tmp_path / "registry") as address:
+        for line in block.splitlines():
+            command = line.partition(" #")[0].replace("registry.example", address)
+            if command.startswith("cosign "):
+                command = str(tool("sid", "cosign")) + command.removeprefix("cosign")
+            result = subprocess.run(command, shell=True, cwd=tmp_path, env=words, capture_output=True, text=True, timeout=600)
+            assert result.returncode == 0, f"{command}\n{result.stderr}"
 
 
 def test_the_python_block_runs(cache, tmp_path):
