@@ -1,6 +1,7 @@
 """One signed build is accepted by every verifier of the field, aipack verifies what they sign, and what was tampered with is refused."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import pathlib
@@ -133,24 +134,44 @@ def test_cosign_verifies_signature_and_attestations(signed, keys, suite, generat
             env=environment)
 
 
-def test_skopeo_pulls_it_under_a_policy_that_wants_our_key(signed, keys, tmp_path):
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "interop"))
-    import debian_tools as unpacked  # the module of tests/support has the same name: tool() is its
-    if not hasattr(unpacked, "fetch"):
-        import importlib.util
-        spec = importlib.util.spec_from_file_location("interop_tools", pathlib.Path(__file__).resolve().parents[1] / "interop/debian_tools.py")
-        unpacked = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(unpacked)
+def trixies_skopeo():
+    """Debian 12's has sigstore signatures patched out."""
+    spec = importlib.util.spec_from_file_location("interop_tools", pathlib.Path(__file__).resolve().parents[1] / "interop/debian_tools.py")
+    tools = importlib.util.module_from_spec(spec)  # the module of tests/support has the same name
+    spec.loader.exec_module(tools)
     try:
-        tree = pathlib.Path(unpacked.fetch("skopeo", "trixie", with_dependencies=True))
-    except unpacked.Missing as reason:
+        tree = pathlib.Path(tools.fetch("skopeo", "trixie", with_dependencies=True))
+    except tools.Missing as reason:
         pytest.skip(str(reason))
-    skopeo = [tree / "usr/lib64/ld-linux-x86-64.so.2", "--library-path", tree / "usr/lib/x86_64-linux-gnu", tree / "usr/bin/skopeo"]
-    reference, _ = signed
-    host = reference.split("/")[0]
-    registries = tmp_path / "registries.d"
+    return [tree / "usr/lib64/ld-linux-x86-64.so.2", "--library-path", tree / "usr/lib/x86_64-linux-gnu", tree / "usr/bin/skopeo"]
+
+
+def with_attachments(directory, host):
+    """A registries.d that says where signatures are."""
+    registries = directory / "registries.d"
     registries.mkdir()
     (registries / "d.yaml").write_text(f"docker:\n  {host}:\n    use-sigstore-attachments: true\n")
+    return registries
+
+
+def test_what_skopeo_signs_is_verified(aipack, registry, keys, tmp_path):
+    skopeo = trixies_skopeo()
+    aipack("build", MODEL, "-o", f"oci:{tmp_path}/plain.oci:1", *QUICK)
+    reference = f"{registry}/team/by-skopeo:1"
+    (tmp_path / "passphrase").write_text(PASSWORD)
+    run(*skopeo, "--insecure-policy", "--registries.d", with_attachments(tmp_path, registry), "copy", "--all", "--dest-tls-verify=false",
+        "--sign-by-sigstore-private-key", f"{keys[0]}.key", "--sign-passphrase-file", tmp_path / "passphrase", f"oci:{tmp_path}/plain.oci:1",
+        f"docker://{reference}")
+    judged = verdict(aipack, reference, "--key", f"{keys[0]}.pub", "--match", "exact")
+    assert [signature["format"] for signature in judged["signatures"]] == ["simple-signing"]
+    verdict(aipack, reference, "--key", f"{keys[1]}.pub", expect=5)
+
+
+def test_skopeo_pulls_it_under_a_policy_that_wants_our_key(signed, keys, tmp_path):
+    skopeo = trixies_skopeo()
+    reference, _ = signed
+    host = reference.split("/")[0]
+    registries = with_attachments(tmp_path, host)
     for key, accepted in ((keys[0], True), (keys[1], False)):
         policy = tmp_path / "policy.json"
         policy.write_text(json.dumps({"default": [{"type": "reject"}], "transports": {"docker": {host: [
