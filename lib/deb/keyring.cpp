@@ -204,7 +204,6 @@ struct Keyring::State {
   struct Certificate {
     CertificateBytes content;
     FfiPtr ffi{};
-    std::unique_ptr<std::mutex> turn = std::make_unique<std::mutex>();
   };
 
   State(std::vector<std::string> contents, std::vector<std::string> paths)
@@ -228,7 +227,7 @@ struct Keyring::State {
   std::vector<std::string> files;
   std::vector<std::string> names;
   std::vector<Certificate> certificates{};
-  std::mutex turn{}; ///< of `everything`
+  std::mutex mutex{};
   FfiPtr everything{};
 
   rnp_ffi_t load_everything(std::int64_t now) {
@@ -277,8 +276,6 @@ struct Keyring::State {
       if (certificate.content.has_revocation || has_twin(certificate)) {
         return std::nullopt;
       }
-      // Messages by different keys are judged side by side: librnp's objects share nothing.
-      const std::lock_guard lock(*certificate.turn);
       if (rnp_ffi_t ffi = load(certificate, now); ffi != nullptr) {
         auto judged = judge(ffi, message, now);
         if (!judged.text.signed_by.empty()) {
@@ -435,11 +432,11 @@ std::shared_ptr<Keyring> Keyring::open(std::span<const std::filesystem::path> fi
 
 SignedText Keyring::verify(std::string_view message, std::string_view name, std::int64_t now) {
   check_frame(message, name);
+  const std::lock_guard lock(state_->mutex);
   const QuietStderr quiet;
   if (auto good = state_->try_named(message, now)) {
     return std::move(*good);
   }
-  const std::lock_guard lock(state_->turn);
   auto judged = State::judge(state_->load_everything(now), message, now);
   if (judged.text.signed_by.empty()) {
     throw Error(ErrorCode::corrupt, fmt::format("cannot verify {}: {}", name, judged.why))

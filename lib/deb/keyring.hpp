@@ -21,7 +21,7 @@ struct SignedText {
 };
 
 /// Public keys that may sign an archive. The fence around librnp: nothing else includes its header.
-/// Threads: any; messages by the same key take turns.
+/// Threads: any; librnp's part takes turns.
 class Keyring {
 public:
   /// Reads the files; librnp gets a certificate when a message names it, because it takes up to
