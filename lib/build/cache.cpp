@@ -24,8 +24,8 @@ std::int64_t last_use(const stdfs::path& file) {
 
 /// The folders of the cache whose content can be had again. `releases` is not among them: it
 /// remembers the newest InRelease seen, against replays.
-constexpr std::array folders{"answers", "compositions", "indexes", "layers",  "packages",
-                             "partial", "solv",         "sources", "unpacked"};
+constexpr std::array folders{"answers", "compositions", "indexes", "layers",   "packages",
+                             "partial", "solv",         "sources", "unpacked", "verdicts"};
 
 /// Calls `visit(kind, file, size)` for every regular file below one folder of the cache. Locks are
 /// not files to be counted: removing one would let two processes hold it.

@@ -1,5 +1,6 @@
 #include "keyring.hpp"
 
+#include "aipack/codec/sha256.hpp"
 #include "aipack/core/error.hpp"
 #include "aipack/core/text.hpp"
 #include "aipack/io/file.hpp"
@@ -207,7 +208,7 @@ struct Keyring::State {
   };
 
   State(std::vector<std::string> contents, std::vector<std::string> paths)
-      : files(std::move(contents)), names(std::move(paths)) {
+      : files(std::move(contents)), names(std::move(paths)), digest(digest_of(files)) {
     for (const auto& file : files) {
       auto read = read_certificates(file);
       if (!read) {
@@ -224,8 +225,18 @@ struct Keyring::State {
     });
   }
 
+  static oci::Digest digest_of(const std::vector<std::string>& files) {
+    codec::Sha256 hash;
+    for (const auto& file : files) {
+      hash.update(io::as_bytes(fmt::format("{}\n", file.size())));
+      hash.update(io::as_bytes(file));
+    }
+    return hash.digest();
+  }
+
   std::vector<std::string> files;
   std::vector<std::string> names;
+  oci::Digest digest;
   std::vector<Certificate> certificates{};
   std::mutex mutex{};
   FfiPtr everything{};
@@ -387,6 +398,7 @@ struct Keyring::State {
         continue;
       }
       result.signed_by.emplace_back(fingerprint.get());
+      result.valid_until = std::max(result.valid_until, std::min(key_until, signature_until));
     }
     if (result.signed_by.empty()) {
       return {std::move(result), std::move(why)};
@@ -403,6 +415,10 @@ struct Keyring::State {
 
 Keyring::Keyring(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Keyring::~Keyring() = default;
+
+const oci::Digest& Keyring::digest() const noexcept {
+  return state_->digest;
+}
 
 std::shared_ptr<Keyring> Keyring::open(std::span<const std::filesystem::path> files) {
   std::vector<std::filesystem::path> paths(files.begin(), files.end());

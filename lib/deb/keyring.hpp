@@ -1,5 +1,7 @@
 #pragma once
 
+#include "aipack/oci/digest.hpp"
+
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -17,7 +19,8 @@ struct SignedText {
   std::string text; ///< the signed bytes as librnp gives them back: dash escapes removed, nothing
                     ///< from outside
   std::vector<std::string>
-      signed_by; ///< fingerprints of the keys (subkeys) of good signatures, sorted
+      signed_by;                ///< fingerprints of the keys (subkeys) of good signatures, sorted
+  std::int64_t valid_until = 0; ///< the last of these signatures is good before this time
 };
 
 /// Public keys that may sign an archive. The fence around librnp: nothing else includes its header.
@@ -38,6 +41,9 @@ public:
   /// enough.
   [[nodiscard]] SignedText verify(std::string_view message, std::string_view name,
                                   std::int64_t now);
+
+  /// Of the bytes of its files: the same keys judge alike.
+  [[nodiscard]] const oci::Digest& digest() const noexcept;
 
 private:
   struct State;

@@ -157,13 +157,13 @@ void check_release(const Release& release, const VerifyOptions& options) {
   }
 }
 
-Release verify_release(std::string_view in_release, std::string_view suite, Keyring& keyring,
+Release verify_release(std::string_view in_release, std::string_view suite, const Verify& verify,
                        const VerifyOptions& options) {
   const std::string name = fmt::format("InRelease of {}", aipack::quoted(suite));
   if (in_release.size() > max_release_bytes) {
     throw FormatError(name, std::nullopt, fmt::format("larger than {} bytes", max_release_bytes));
   }
-  SignedText signed_text = keyring.verify(in_release, name, options.now);
+  SignedText signed_text = verify(in_release, name);
   Release release = parse_release(signed_text.text, suite);
   release.digest = oci::Digest::of(in_release);
   release.signed_by = std::move(signed_text.signed_by);
@@ -173,7 +173,11 @@ Release verify_release(std::string_view in_release, std::string_view suite, Keyr
 
 Release verify_release(std::string_view in_release, std::string_view suite,
                        const VerifyOptions& options) {
-  return verify_release(in_release, suite, *Keyring::open(options.keyrings), options);
+  const auto keyring = Keyring::open(options.keyrings);
+  const auto judge = [&](std::string_view message, std::string_view name) {
+    return keyring->verify(message, name, options.now);
+  };
+  return verify_release(in_release, suite, judge, options);
 }
 
 } // namespace aipack::deb

@@ -4,6 +4,8 @@
 
 #include "keyring.hpp"
 
+#include <functional>
+
 namespace aipack::deb {
 
 inline constexpr std::size_t max_release_files = 200'000;
@@ -16,9 +18,12 @@ inline constexpr std::size_t max_release_files = 200'000;
 /// the future (Error{unavailable}).
 void check_release(const Release& release, const VerifyOptions& options);
 
-/// verify_release() with a keyring that is open already.
+/// Takes an InRelease file and its name, and gives what is signed in it (Keyring::verify()).
+using Verify = std::function<SignedText(std::string_view in_release, std::string_view name)>;
+
+/// verify_release() by another judge.
 [[nodiscard]] Release verify_release(std::string_view in_release, std::string_view suite,
-                                     Keyring& keyring, const VerifyOptions& options);
+                                     const Verify& verify, const VerifyOptions& options);
 
 /// "2026-11-26 02:12:54 UTC".
 [[nodiscard]] std::string to_date_text(std::int64_t seconds);

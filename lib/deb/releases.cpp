@@ -6,6 +6,7 @@
 
 #include "release.hpp"
 #include "source.hpp"
+#include "verdict.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -30,7 +31,7 @@ bool is_recent(std::int64_t asked, const ArchiveOptions& options) noexcept {
 
 /// The last verified InRelease of a source, and by what to ask for a newer one. One file, so that
 /// its parts cannot come apart: a line of JSON, then the InRelease file byte by byte. It says
-/// nothing about the signature: that is verified on every use.
+/// nothing about the signature (verdict.hpp).
 struct ReleaseState {
   std::string in_release;
   std::string etag{};
@@ -125,13 +126,13 @@ Release Releases::release_of(const Source& source, const Operation& op) {
   return *slot->release;
 }
 
-std::filesystem::path Releases::state_path(const Source& source) const {
+std::filesystem::path Releases::cache_path(std::string_view folder, const Source& source) const {
   const std::string key = fmt::format("{}\n{}", source.mirror, source.suite);
-  return options_.cache_dir / "releases" / oci::Digest::of(key).hex().substr(0, 32);
+  return options_.cache_dir / folder / oci::Digest::of(key).hex().substr(0, 32);
 }
 
 std::optional<ReleaseState> Releases::read_state(const Source& source) const {
-  const auto path = state_path(source);
+  const auto path = cache_path("releases", source);
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
     return std::nullopt;
@@ -147,8 +148,12 @@ Release Releases::current_release(const Source& source, Slot& slot, const Operat
   }
   slot.was_asked =
       !options_.offline && (slot.must_ask || !state || !is_recent(state->asked, options_));
+  const auto judge = [&](std::string_view message, std::string_view name) {
+    return verify_once(cache_path("verdicts", source), *keyring(), message, name,
+                       options_.verify.now);
+  };
   const auto verified = [&](const ReleaseState& candidate) {
-    return verify_release(candidate.in_release, source.suite, *keyring(), options_.verify);
+    return verify_release(candidate.in_release, source.suite, judge, options_.verify);
   };
   ReleaseState next = slot.was_asked ? newest_state(source, state, op) : *state;
   std::optional<Release> release;
@@ -179,7 +184,7 @@ Release Releases::current_release(const Source& source, Slot& slot, const Operat
     next.asked = options_.verify.now;
   }
   if (!state || next != *state) {
-    io::write_file_atomically(state_path(source), io::as_bytes(next.to_string()));
+    io::write_file_atomically(cache_path("releases", source), io::as_bytes(next.to_string()));
   }
   return std::move(*release);
 }

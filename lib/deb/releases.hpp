@@ -34,7 +34,8 @@ private:
   std::shared_ptr<Slot> slot_of(const Source& source);
   Release release_of(const Source& source, const Operation& op);
   Release current_release(const Source& source, Slot& slot, const Operation& op);
-  [[nodiscard]] std::filesystem::path state_path(const Source& source) const;
+  [[nodiscard]] std::filesystem::path cache_path(std::string_view folder,
+                                                 const Source& source) const;
   [[nodiscard]] std::optional<ReleaseState> read_state(const Source& source) const;
   [[nodiscard]] ReleaseState
   newest_state(const Source& source, const std::optional<ReleaseState>& state, const Operation& op);

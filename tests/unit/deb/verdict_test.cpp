@@ -1,0 +1,121 @@
+#include "archive_fixture.hpp"
+
+#include <nlohmann/json.hpp>
+
+using namespace aipack;
+using namespace aipack::archive_test;
+
+namespace {
+
+std::filesystem::path verdict_of(const Fixture& fixture) {
+  return fixture.options.cache_dir / "verdicts" / fixture.cached("verdicts").at(0);
+}
+
+/// When librnp judged last: a judgement is written down at once.
+std::int64_t judged(const Fixture& fixture) {
+  const std::string content = content_of(verdict_of(fixture));
+  return nlohmann::json::parse(content.substr(0, content.find('\n')))
+      .at("judged")
+      .get<std::int64_t>();
+}
+
+} // namespace
+
+TEST_CASE("an InRelease is judged once, and again after a day", "[deb][verdict]") {
+  Fixture fixture;
+  const auto first = fixture.snapshot();
+  const auto at = fixture.options.verify.now;
+  CHECK(judged(fixture) == at);
+  SECTION("not by the next run") {
+    fixture.options.verify.now += day - 1;
+    const auto second = fixture.snapshot();
+    CHECK(second.fingerprint() == first.fingerprint());
+    CHECK(second.releases[0].signed_by == first.releases[0].signed_by);
+    CHECK(judged(fixture) == at);
+  }
+  SECTION("after a day") {
+    fixture.options.verify.now += day;
+    CHECK(fixture.snapshot().fingerprint() == first.fingerprint());
+    CHECK(judged(fixture) == at + day);
+  }
+  SECTION("when the clock was set back") {
+    fixture.options.verify.now -= 1;
+    CHECK(fixture.snapshot().fingerprint() == first.fingerprint());
+    CHECK(judged(fixture) == at - 1);
+  }
+}
+
+TEST_CASE("another InRelease is judged, whatever was said of the one before", "[deb][verdict]") {
+  Fixture fixture;
+  (void)fixture.snapshot();
+  TestArchive newer = hello_archive();
+  newer.date += 1000;
+  fixture.publish(newer);
+  fixture.options.verify.now += 2000;
+  CHECK(fixture.snapshot().releases[0].date == newer.date);
+  CHECK(judged(fixture) == fixture.options.verify.now);
+}
+
+TEST_CASE("a verdict is by one keyring", "[deb][verdict][tamper]") {
+  Fixture fixture;
+  (void)fixture.snapshot();
+  const auto at = fixture.options.verify.now;
+  fixture.options.verify.now += 1;
+  SECTION("one that lost the key") {
+    const SigningKey other({.created = signed_at - day});
+    io::write_file_atomically(fixture.options.verify.keyrings.front(),
+                              io::as_bytes(other.public_key()));
+    CHECK(fixture.snapshot_error().code() == ErrorCode::corrupt);
+    CHECK(judged(fixture) == at); // a refusal is no verdict
+  }
+  SECTION("one in which the key is revoked") {
+    fixture.key.revoke();
+    io::write_file_atomically(fixture.options.verify.keyrings.front(),
+                              io::as_bytes(fixture.key.public_key()));
+    CHECK(fixture.snapshot_error().code() == ErrorCode::corrupt);
+  }
+  SECTION("one that has another key as well") {
+    const SigningKey other({.created = signed_at - day});
+    io::write_file_atomically(fixture.options.verify.keyrings.front(),
+                              io::as_bytes(fixture.key.public_key() + other.public_key()));
+    CHECK_NOTHROW(fixture.snapshot());
+    CHECK(judged(fixture) == at + 1);
+  }
+}
+
+TEST_CASE("a verdict ends with the key that it rests on", "[deb][verdict][tamper]") {
+  Fixture fixture;
+  const SigningKey brief({.created = signed_at - day, .lifetime_seconds = 5 * day});
+  io::write_file_atomically(fixture.options.verify.keyrings.front(),
+                            io::as_bytes(brief.public_key()));
+  fixture.site.put("/debian/dists/trixie/InRelease",
+                   brief.clear_sign(hello_archive().release_text(),
+                                    {.created = static_cast<std::uint32_t>(signed_at)}));
+  fixture.options.verify.now = signed_at + 4 * day - 1;
+  CHECK_NOTHROW(fixture.snapshot());
+  fixture.options.verify.now += 1;
+  const Error error = fixture.snapshot_error();
+  CHECK(error.code() == ErrorCode::corrupt);
+  CHECK_THAT(error.message(), ContainsSubstring("expired"));
+}
+
+TEST_CASE("a damaged verdict is none", "[deb][verdict]") {
+  Fixture fixture;
+  const auto index = fixture.snapshot();
+  const auto file = verdict_of(fixture);
+  const std::string content = content_of(file);
+  const auto edited = [&](const std::string& name, const nlohmann::json& value) {
+    const auto end = content.find('\n');
+    auto head = nlohmann::json::parse(content.substr(0, end));
+    head[name] = value;
+    return head.dump() + content.substr(end);
+  };
+  const std::string damaged = GENERATE_COPY(
+      std::string(), std::string("{}\n"), std::string("nonsense"), std::string("[1]\n"),
+      content.substr(0, content.size() / 2), flipped(content, content.size() - 30),
+      edited("judged", "now"), edited("by", "aipack 0.0.0"), edited("signed_by", 1),
+      edited("message", oci::Digest::of("another").to_string()));
+  io::write_file_atomically(file, io::as_bytes(damaged));
+  CHECK(fixture.snapshot().fingerprint() == index.fingerprint());
+  CHECK(content_of(file) == content);
+}
