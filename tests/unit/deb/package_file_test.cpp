@@ -215,8 +215,9 @@ TEST_CASE("open_package may run on several threads for one package", "[deb][pack
     }
   }
   CHECK(good == 4);
-  CHECK(fixture.cached(".tar").size() == 1);
-  CHECK(fixture.cached(".lock").empty());
+  REQUIRE(fixture.cached(".tar").size() == 1);
+  // A late one may have remembered a digest, whose lock stays.
+  CHECK_FALSE(std::filesystem::exists(fixture.cached(".tar").front() += ".lock"));
 }
 
 TEST_CASE("an unpacked package that was changed in the cache is unpacked again",
