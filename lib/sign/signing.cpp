@@ -96,8 +96,13 @@ std::string make_bundle(std::string statement, const Signatory& signatory, Schem
 }
 
 std::string sign_statement(const Statement& statement, const Signatory& signatory) {
+  return sign_payload(write(statement), signatory);
+}
+
+std::string sign_payload(std::string statement, const Signatory& signatory) {
   const PublicKey key = signatory.signer.public_key();
-  return make_bundle(write(statement), signatory, default_scheme(key.type()), key.cosign_hint());
+  return make_bundle(std::move(statement), signatory, default_scheme(key.type()),
+                     key.cosign_hint());
 }
 
 std::string sign_image(const oci::Digest& image, const oci::Annotations& annotations,

@@ -4,7 +4,6 @@
 #include "aipack/core/for_each.hpp"
 #include "aipack/core/text.hpp"
 
-#include "statements.hpp"
 #include "verification_impl.hpp"
 
 #include <algorithm>
@@ -23,11 +22,12 @@ constexpr unsigned requests_at_once = 16;
 struct Expected {
   oci::Descriptor image;
   bool is_signed = false;
-  std::vector<std::string> payloads{};
+  std::vector<std::string_view> payloads{};
   std::vector<oci::Digest> documents{};
 };
 
-std::vector<Expected> expectations(const Annotating& what, const SigningOptions& options) {
+std::vector<Expected> expectations(const Annotating& what, const Payloads& payloads,
+                                   const SigningOptions& options) {
   std::map<oci::Digest, Expected> expected;
   const auto of = [&](const oci::Descriptor& image) -> Expected& {
     return expected.emplace(image.digest, Expected{.image = image}).first->second;
@@ -35,14 +35,13 @@ std::vector<Expected> expectations(const Annotating& what, const SigningOptions&
   for (const auto& image : what.signed_images) {
     of(image).is_signed = true;
   }
-  for (const auto& attestation : what.attestations) {
-    const auto payload = sign::write(statement_of(attestation));
-    for (const auto& image : attestation.images) {
-      of(image).payloads.push_back(payload);
+  for (std::size_t i = 0; i < what.attestations.size(); ++i) {
+    for (const auto& image : what.attestations[i].images) {
+      of(image).payloads.emplace_back(payloads.attestations[i]);
     }
   }
-  for (const auto& bundle : what.bundles) {
-    of(what.signed_images.front()).payloads.push_back(payload_of(bundle));
+  for (const auto& payload : payloads.bundles) {
+    of(what.signed_images.front()).payloads.emplace_back(payload);
   }
   for (const auto& document : what.documents) {
     of(document.image)
@@ -82,31 +81,28 @@ public:
                   [&](const auto& attachment) { return attachment.descriptor.digest == document; }),
               item, "a document is not listed");
     }
+    const Statements statements(candidates);
     for (const auto& payload : item.payloads) {
-      require(is_said(payload, candidates), item, "a statement is not found as it was written");
+      require(statements.has(payload, signatory_), item,
+              "a statement is not found as it was written");
     }
     if (!item.is_signed) {
       return;
     }
     for (const auto format : options_.formats) {
-      require(is_signed_as(format, item.image, candidates), item,
+      require(is_signed_as(format, item.image, statements, candidates), item,
               fmt::format("no signature of the form {} is found that verifies",
                           quoted(sign::to_string(format))));
     }
   }
 
 private:
-  [[nodiscard]] bool is_said(const std::string& payload,
-                             const std::vector<sign::Candidate>& candidates) const {
-    return std::ranges::any_of(
-        candidates, [&](const auto& candidate) { return says(candidate, payload, signatory_); });
-  }
-
   [[nodiscard]] bool is_signed_as(sign::Format format, const oci::Descriptor& image,
+                                  const Statements& statements,
                                   const std::vector<sign::Candidate>& candidates) const {
     switch (format) {
     case sign::Format::bundle:
-      return is_said(signature_payload(image, options_.annotations), candidates);
+      return statements.has(signature_payload(image, options_.annotations), signatory_);
     case sign::Format::simple_signing:
       return options_.references.empty() || has_simple(signatory_, image, options_, candidates);
     case sign::Format::notation_jws:
@@ -155,10 +151,10 @@ bool has_notation_of(const sign::Signatory& signatory, const oci::Descriptor& im
   });
 }
 
-void prove(const OpenImage& open, const Annotating& what, const sign::Signatory& signatory,
-           const SigningOptions& options, const Operation& op) {
+void prove(const OpenImage& open, const Annotating& what, const Payloads& payloads,
+           const sign::Signatory& signatory, const SigningOptions& options, const Operation& op) {
   const Prover prover(signatory, options);
-  for_each(expectations(what, options), requests_at_once, op,
+  for_each(expectations(what, payloads, options), requests_at_once, op,
            [&](const Expected& item, const Operation& inner) {
              const auto origin = open(item.image);
              const auto attachments = origin->attachments(item.image.digest, inner);

@@ -2,6 +2,8 @@
 
 #include "aipack/trust/signing.hpp"
 
+#include "statements.hpp"
+
 #include <functional>
 #include <memory>
 
@@ -12,9 +14,10 @@ using OpenImage = std::function<std::shared_ptr<transfer::Origin>(const oci::Des
 
 /// Everything that `what` asks for is found where a verifier finds it, and verifies: each statement
 /// and each finished bundle byte for byte by this signatory, each document by its digest, each
-/// image in every form of signature. Throws Error{corrupt} with the first that is not.
-void prove(const OpenImage& open, const Annotating& what, const sign::Signatory& signatory,
-           const SigningOptions& options, const Operation& op);
+/// image in every form of signature. `payloads` are those of `what`. Throws Error{corrupt} with the
+/// first that is not.
+void prove(const OpenImage& open, const Annotating& what, const Payloads& payloads,
+           const sign::Signatory& signatory, const SigningOptions& options, const Operation& op);
 
 /// A notation signature by the very certificate of `signatory`, over `image`, is among them.
 [[nodiscard]] bool has_notation_of(const sign::Signatory& signatory, const oci::Descriptor& image,

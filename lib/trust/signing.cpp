@@ -38,6 +38,7 @@ transfer::MemoryArtifact notation_artifact(const oci::Descriptor& image,
 struct Before {
   std::vector<transfer::Attachment> attachments;
   std::vector<sign::Candidate> candidates;
+  Statements statements;
 };
 
 /// One run of annotate(). run() is its table of contents.
@@ -45,7 +46,8 @@ class Annotator {
 public:
   Annotator(transfer::Annex& annex, const Annotating& what, const sign::Signatory& signatory,
             const SigningOptions& options, const Operation& op)
-      : annex_(annex), what_(what), signatory_(signatory), options_(options), op_(op) {}
+      : annex_(annex), what_(what), payloads_(what), signatory_(signatory), options_(options),
+        op_(op) {}
 
   SigningReport run() {
     look();
@@ -55,8 +57,8 @@ public:
     annex_.attach(signatures(), op_);
     sign_at_tags();
     // As a verifier sees it from now on.
-    prove([&](const oci::Descriptor& image) { return annex_.read(image, op_); }, what_, signatory_,
-          options_, op_);
+    prove([&](const oci::Descriptor& image) { return annex_.read(image, op_); }, what_, payloads_,
+          signatory_, options_, op_);
     return report_;
   }
 
@@ -80,10 +82,10 @@ private:
     const auto found = map_each<Before>(
         list, requests_at_once, op_, [&](const oci::Descriptor& image, const Operation& inner) {
           const auto origin = annex_.read(image, inner);
-          Before before{.attachments = origin->attachments(image.digest, inner), .candidates = {}};
-          before.candidates =
-              read_attachments(*origin, image, before.attachments, requests_at_once, inner);
-          return before;
+          auto attachments = origin->attachments(image.digest, inner);
+          auto candidates = read_attachments(*origin, image, attachments, requests_at_once, inner);
+          Statements statements(candidates);
+          return Before{std::move(attachments), std::move(candidates), std::move(statements)};
         });
     for (std::size_t i = 0; i < list.size(); ++i) {
       before_.emplace(list[i].digest, found[i]);
@@ -91,9 +93,7 @@ private:
   }
 
   [[nodiscard]] bool is_said(const oci::Descriptor& image, std::string_view payload) const {
-    return std::ranges::any_of(before_.at(image.digest).candidates, [&](const auto& candidate) {
-      return says(candidate, payload, signatory_);
-    });
+    return before_.at(image.digest).statements.has(payload, signatory_);
   }
 
   [[nodiscard]] bool is_listed(const oci::Descriptor& image, const oci::Digest& artifact) const {
@@ -120,7 +120,7 @@ private:
       };
       const bool has_signature_bundle =
           (is_signed && options_.formats.contains(sign::Format::bundle)) ||
-          std::ranges::any_of(before.candidates, is_signature_bundle);
+          before.statements.has_signature();
       const bool has_tag = has(sign::Format::simple_signing) || (is_signed && is_signed_at_tags());
       if (has_tag && !has_signature_bundle && (gets_bundle || has(sign::Format::bundle))) {
         report_.notes.push_back(fmt::format(
@@ -158,23 +158,22 @@ private:
       missing.push_back(bundle_artifact(image, bundle(), options_));
       ++report_.attestations;
     };
-    for (const auto& attestation : what_.attestations) {
-      const auto statement = statement_of(attestation);
-      const auto payload = sign::write(statement);
+    for (std::size_t i = 0; i < what_.attestations.size(); ++i) {
+      const auto& payload = payloads_.attestations[i];
       // One signature for all of its images, made when the first of them lacks it.
       std::string bundle;
-      for (const auto& image : attestation.images) {
+      for (const auto& image : what_.attestations[i].images) {
         add(image, payload, [&]() -> const std::string& {
           if (bundle.empty()) {
-            bundle = sign::sign_statement(statement, signatory_);
+            bundle = sign::sign_payload(payload, signatory_);
           }
           return bundle;
         });
       }
     }
-    for (const auto& bundle : what_.bundles) {
-      add(what_.signed_images.front(), payload_of(bundle),
-          [&]() -> const std::string& { return bundle; });
+    for (std::size_t i = 0; i < what_.bundles.size(); ++i) {
+      add(what_.signed_images.front(), payloads_.bundles[i],
+          [&]() -> const std::string& { return what_.bundles[i]; });
     }
     return missing;
   }
@@ -244,6 +243,7 @@ private:
 
   transfer::Annex& annex_;
   const Annotating& what_;
+  const Payloads payloads_;
   const sign::Signatory& signatory_;
   const SigningOptions& options_;
   const Operation& op_;
@@ -324,7 +324,8 @@ void check_artifacts(transfer::Origin& origin, const Annotating& what,
                      const sign::Signatory& signatory, const SigningOptions& options,
                      const Operation& op) {
   const std::shared_ptr<transfer::Origin> borrowed(std::shared_ptr<void>(), &origin);
-  prove([&](const oci::Descriptor&) { return borrowed; }, what, signatory, options, op);
+  prove([&](const oci::Descriptor&) { return borrowed; }, what, Payloads(what), signatory, options,
+        op);
 }
 
 SigningReport annotate(transfer::Annex& annex, const Annotating& what,

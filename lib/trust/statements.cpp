@@ -2,7 +2,10 @@
 
 #include "aipack/blob/blob.hpp"
 #include "aipack/core/error.hpp"
-#include "aipack/sign/bundle.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
 
 namespace aipack::trust {
 namespace {
@@ -61,35 +64,51 @@ std::string payload_of(const sign::Candidate& candidate) {
              : payload_of(std::string_view(candidate.content));
 }
 
-bool is_signature_bundle(const sign::Candidate& candidate) {
-  if (candidate.format != sign::Format::bundle || !candidate.refusal.empty()) {
-    return false;
-  }
-  try {
-    return sign::parse_statement(payload_of(candidate), "statement").predicate_type ==
-           sign::predicate_type::signature;
-  } catch (const Error&) {
-    return false; // no statement
+Payloads::Payloads(const Annotating& what) {
+  std::ranges::transform(
+      what.attestations, std::back_inserter(attestations),
+      [](const Attestation& attestation) { return sign::write(statement_of(attestation)); });
+  std::ranges::transform(what.bundles, std::back_inserter(bundles),
+                         [](const std::string& bundle) { return payload_of(bundle); });
+}
+
+const sign::Envelope& Statements::Said::envelope() const {
+  return std::get<sign::Envelope>(bundle.content);
+}
+
+Statements::Statements(const std::vector<sign::Candidate>& candidates) {
+  for (const auto& candidate : candidates) {
+    if (candidate.format != sign::Format::bundle || !candidate.refusal.empty()) {
+      continue;
+    }
+    auto bundle = try_bundle(candidate.content);
+    const auto* const envelope = bundle ? std::get_if<sign::Envelope>(&bundle->content) : nullptr;
+    if (envelope != nullptr && envelope->payload_type == sign::statement_payload_type) {
+      said_.push_back({*std::move(bundle)});
+    }
   }
 }
 
-bool says(const sign::Candidate& candidate, std::string_view payload,
-          const sign::Signatory& signatory) {
-  if (candidate.format != sign::Format::bundle || !candidate.refusal.empty()) {
-    return false;
-  }
-  const auto bundle = try_bundle(candidate.content);
-  const auto* const envelope = bundle ? std::get_if<sign::Envelope>(&bundle->content) : nullptr;
-  if (envelope == nullptr || envelope->payload != payload ||
-      envelope->payload_type != sign::statement_payload_type) {
-    return false;
-  }
+bool Statements::has(std::string_view payload, const sign::Signatory& signatory) const {
   const auto key = signatory.signer.public_key();
-  const auto message = sign::pre_authentication_encoding(envelope->payload_type, envelope->payload);
-  return is_proved_alike(*bundle, signatory) &&
-         key.verify_any(message, envelope->signatures.front().signature,
-                        sign::accepted_schemes(key.type()))
-             .has_value();
+  return std::ranges::any_of(said_, [&](const Said& said) {
+    const auto& envelope = said.envelope();
+    return envelope.payload == payload && is_proved_alike(said.bundle, signatory) &&
+           key.verify_any(sign::pre_authentication_encoding(envelope.payload_type, payload),
+                          envelope.signatures.front().signature, sign::accepted_schemes(key.type()))
+               .has_value();
+  });
+}
+
+bool Statements::has_signature() const {
+  return std::ranges::any_of(said_, [](const Said& said) {
+    try {
+      return sign::parse_statement(said.envelope().payload, "statement").predicate_type ==
+             sign::predicate_type::signature;
+    } catch (const Error&) {
+      return false; // no statement
+    }
+  });
 }
 
 transfer::MemoryArtifact document_artifact(const Document& document,

@@ -1,10 +1,12 @@
 #pragma once
 
+#include "aipack/sign/bundle.hpp"
 #include "aipack/sign/verify.hpp"
 #include "aipack/trust/signing.hpp"
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace aipack::trust {
 
@@ -19,13 +21,32 @@ namespace aipack::trust {
 /// The same of a bundle or an envelope.
 [[nodiscard]] std::string payload_of(const sign::Candidate& candidate);
 
-/// Whether a candidate is a bundle that says nothing but "mine", whoever made it.
-[[nodiscard]] bool is_signature_bundle(const sign::Candidate& candidate);
+/// What is to be said beside images, byte for byte: made once for all who write, compare and prove.
+struct Payloads {
+  /// Throws as statement_of() and sign::write().
+  explicit Payloads(const Annotating& what);
+  std::vector<std::string> attestations; ///< in the order of `what`
+  std::vector<std::string> bundles;      ///< likewise
+};
 
-/// Whether a candidate is a bundle with this very payload by this signatory: as well proved as it
-/// would be proved now.
-[[nodiscard]] bool says(const sign::Candidate& candidate, std::string_view payload,
-                        const sign::Signatory& signatory);
+/// The statements in the bundles beside an image, each bundle read once.
+class Statements {
+public:
+  /// What does not parse says nothing.
+  explicit Statements(const std::vector<sign::Candidate>& candidates);
+
+  /// One has this very payload, and is by this signatory: as well proved as it would be now.
+  [[nodiscard]] bool has(std::string_view payload, const sign::Signatory& signatory) const;
+  /// One says nothing but "mine", whoever made it.
+  [[nodiscard]] bool has_signature() const;
+
+private:
+  struct Said {
+    sign::Bundle bundle; ///< holds an envelope
+    [[nodiscard]] const sign::Envelope& envelope() const;
+  };
+  std::vector<Said> said_;
+};
 
 /// The same whenever and by whomever it is made.
 [[nodiscard]] transfer::MemoryArtifact document_artifact(const Document& document,

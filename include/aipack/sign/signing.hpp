@@ -34,6 +34,10 @@ struct Signatory {
 [[nodiscard]] AIPACK_API std::string sign_statement(const Statement& statement,
                                                     const Signatory& signatory);
 
+/// The same of a statement that is written already (write(), statement.hpp).
+[[nodiscard]] AIPACK_API std::string sign_payload(std::string statement,
+                                                  const Signatory& signatory);
+
 /// What cosign 3 writes for `sign`: a statement that holds nothing but the image's digest and
 /// `annotations`.
 [[nodiscard]] AIPACK_API std::string sign_image(const oci::Digest& image,
