@@ -91,6 +91,8 @@ std::optional<http::Response> HttpSession::perform(const Call& call, const std::
   http::Request request = call.transfer;
   request.method = call.method;
   request.url = url;
+  // Nor by libcurl, which sends a body again when a connection that it had kept ends unanswered.
+  request.repeat_body = request.repeat_body && call.repeat != Repeat::never;
   request.headers = call.headers;
   request.stall_timeout = patience_.stall_timeout;
   request.answer_timeout = patience_.answer_timeout;

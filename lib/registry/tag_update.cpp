@@ -50,7 +50,9 @@ public:
         has_waited_ = true;
         continue;
       }
-      if (measure_window(read_at) <= settle_ / settling_.windows || settle_ >= settling_.longest) {
+      // The limit of before: a late one raises it, for those that come after it.
+      const auto limit = settle_ / settling_.windows;
+      if (measure_window(read_at) <= limit || settle_ >= settling_.longest) {
         has_waited_ = false;
         write(*merged.changed, read_at, op);
       }

@@ -139,6 +139,27 @@ TEST_CASE("an update that breaks off while it is written is read again", "[regis
   });
   f.open().update_tag(tag, AddLayer(layer), {});
   CHECK(f.layers() == std::multiset{layer});
+  // Read anew, not sent anew: others may have written meanwhile.
+  CHECK(f.server.count("PUT", "/manifests/" + tag) == 2);
+}
+
+TEST_CASE("a merge that took long is made again of what is there by then", "[registry][tags]") {
+  Fixture f;
+  const std::string mine = f.server.put_blob("team/model", "us");
+  const std::string theirs = f.server.put_blob("team/model", "it");
+  int merges = 0;
+  f.open().update_tag(tag,
+                      [&](const Document* current) {
+                        if (++merges == 1) {
+                          std::this_thread::sleep_for(std::chrono::milliseconds(200));
+                          f.server.put_manifest("team/model", AddLayer(theirs)(nullptr)->bytes,
+                                                oci_manifest, tag);
+                        }
+                        return AddLayer(mine)(current);
+                      },
+                      {});
+  CHECK(f.layers() == std::multiset{mine, theirs});
+  CHECK(f.server.count("PUT", "/manifests/" + tag) == 1);
 }
 
 TEST_CASE("what another takes away before it has settled is written again", "[registry][tags]") {
