@@ -196,6 +196,7 @@ UploadContent::~UploadContent() {
 
 std::unique_ptr<io::ByteSource> UploadContent::open(std::uint64_t begin, std::uint64_t end) {
   assert(begin <= end && end <= size_);
+  failure_ = nullptr;
   if (!stream_ || position_ != begin) {
     // What was sent before `begin` need not be hashed yet: whoever takes may be ahead of whoever
     // hashes, by what the buffers hold.
@@ -231,9 +232,15 @@ std::size_t UploadContent::read(std::uint64_t at, std::span<std::byte> into) {
   if (at != position_ || !stream_) {
     throw Error(ErrorCode::internal, "cannot push blob: two readers of one stream");
   }
-  const std::size_t count = stream_->read(into);
-  position_ += count;
-  return count;
+  try {
+    const std::size_t count = stream_->read(into);
+    position_ += count;
+    return count;
+  } catch (...) {
+    failure_ = std::current_exception();
+    stream_.reset(); // a piece that starts here once more opens it anew
+    throw;
+  }
 }
 
 /// Bytes that go over the network again are not hashed again.

@@ -88,6 +88,9 @@ public:
   /// Exactly the bytes [begin, end), once: the read that reaches the blob's end also lets the
   /// source make its last checks. The piece before is not read any more.
   [[nodiscard]] std::unique_ptr<io::ByteSource> open(std::uint64_t begin, std::uint64_t end);
+  /// What the source of the bytes failed with, if it did: then the registry is not to blame for a
+  /// piece that broke.
+  [[nodiscard]] std::exception_ptr failure() const noexcept { return failure_; }
   /// Reads what lies before `offset` and was not hashed yet.
   void hash_up_to(std::uint64_t offset, const Operation& op);
   /// Hashes the rest, if any.
@@ -109,6 +112,7 @@ private:
   std::uint64_t hashed_ = 0;   ///< the stream's thread writes both while there is one
   std::uint64_t position_ = 0; ///< of the stream
   std::unique_ptr<io::ByteSource> stream_{};
+  std::exception_ptr failure_{};
 };
 
 } // namespace aipack::registry

@@ -246,6 +246,9 @@ UploadRun::Step UploadRun::send_piece() {
       throw explain(request, response, 1);
     }
   } catch (const RegistryError& error) {
+    if (const auto failure = content_.failure()) {
+      std::rethrow_exception(failure); // by another registry, perhaps
+    }
     last_failure_ = std::current_exception();
     return recover(error, closing, true);
   }

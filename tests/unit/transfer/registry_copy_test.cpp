@@ -423,3 +423,34 @@ TEST_CASE("an archive out of a failing registry is whole or not there",
   }
   CHECK(failures > 3);
 }
+
+TEST_CASE("what the source of a copy answers is not taken for the target's",
+          "[transfer][registry]") {
+  RegistryServer first;
+  RegistryServer second;
+  const auto sample = signed_sample();
+  io::TempDirectory state;
+  registry::Registry registry(patient(state.path()));
+  copy(*sample.place.open(sample.root), in(first, "team/model:1"), registry, {}, {});
+  const int status = GENERATE(404, 410, 503);
+  INFO(status);
+  first.set_faults([&](const aipack::test::RegistryRequest& request) {
+    const bool is_blob =
+        request.method == "GET" && request.target.find("/blobs/") != std::string::npos;
+    return is_blob ? RegistryFault::respond(status) : RegistryFault{};
+  });
+  const auto origin = open_origin(in(first, "team/model:1"), registry, {});
+  try {
+    copy(*origin, in(second, "other/model:1"), registry, {}, {});
+    FAIL("it was copied");
+  } catch (const registry::RegistryError& error) {
+    CHECK(error.answer().status == status);
+    CHECK(error.answer().url.find(first.host()) != std::string::npos);
+  }
+  CHECK_FALSE(second.manifest("other/model", "1").has_value());
+  // The target takes it as it did before.
+  first.set_faults({});
+  const auto copied = copy(*origin, in(second, "other/model:1"), registry, {}, {});
+  CHECK(copied.notes.empty());
+  check_whole(registry, in(second, "other/model:1"), sample);
+}
