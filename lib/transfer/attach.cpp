@@ -37,6 +37,33 @@ std::vector<blob::BlobPtr> distinct_blobs(const std::vector<MemoryArtifact>& art
   return result;
 }
 
+/// A place may be read several times until what was merged stands in it. What was made of one state
+/// is good for as long as that is what is read: a token signs once, an authority is asked once.
+class MergedOnce {
+public:
+  explicit MergedOnce(const MergeArtifact& merge) : merge_(merge) {}
+
+  struct Result {
+    std::optional<MemoryArtifact> artifact;
+    bool is_new; ///< its blobs were not written yet
+  };
+  const Result& of(const registry::Document* now) {
+    const auto digest = now != nullptr ? std::optional(now->descriptor.digest) : std::nullopt;
+    if (result_ && digest == made_from_) {
+      result_->is_new = false;
+    } else {
+      result_ = Result{merge_(now), true};
+      made_from_ = digest;
+    }
+    return *result_;
+  }
+
+private:
+  const MergeArtifact& merge_;
+  std::optional<oci::Digest> made_from_;
+  std::optional<Result> result_;
+};
+
 class RegistryAnnex final : public Annex {
 public:
   RegistryAnnex(image::Location location, registry::Registry& registry)
@@ -55,17 +82,20 @@ public:
   }
 
   void merge(std::string_view tag, const MergeArtifact& merge, const Operation& op) override {
+    MergedOnce merged(merge);
     repository_.update_tag(
         tag,
         [&](const registry::Document* now) -> std::optional<registry::Document> {
-          auto merged = merge(now);
-          if (!merged) {
+          const auto& [artifact, is_new] = merged.of(now);
+          if (!artifact) {
             return std::nullopt;
           }
-          for (const auto& blob : merged->blobs) {
-            repository_.upload(*blob, {}, op);
+          if (is_new) {
+            for (const auto& blob : artifact->blobs) {
+              repository_.upload(*blob, {}, op);
+            }
           }
-          return std::move(merged->document);
+          return artifact->document;
         },
         op);
   }
@@ -98,25 +128,18 @@ public:
   }
 
   void merge(std::string_view tag, const MergeArtifact& merge, const Operation& op) override {
-    // index.json is looked at twice when it is to be changed. What was made the first time is good
-    // for the second unless somebody came between: a token signs once.
-    std::optional<oci::Digest> merged_from;
-    std::optional<MemoryArtifact> merged;
-    bool is_first = true;
+    MergedOnce merged(merge);
     layout_.update(
         [&](const oci::Index& index) -> std::vector<blob::Layout::Entry> {
           const auto now = find(index, tag);
-          const auto digest = now ? std::optional(now->descriptor.digest) : std::nullopt;
-          if (is_first || digest != merged_from) {
-            merged = merge(now ? &*now : nullptr);
-            merged_from = digest;
-            is_first = false;
-          }
-          if (!merged) {
+          const auto& [artifact, is_new] = merged.of(now ? &*now : nullptr);
+          if (!artifact) {
             return {};
           }
-          store({*merged}, op);
-          return {{merged->document.descriptor, std::string(tag)}};
+          if (is_new) {
+            store({*artifact}, op);
+          }
+          return {{artifact->document.descriptor, std::string(tag)}};
         },
         op);
   }

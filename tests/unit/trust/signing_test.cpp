@@ -5,6 +5,8 @@
 #include "support/catch.hpp"
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <set>
 #include <thread>
 
@@ -328,4 +330,34 @@ TEST_CASE("Notation needs certificates, and forms that are only read cannot be w
   server.clear_log();
   CHECK_THROWS_AS(sign_at(place, registry, key(), options), Error);
   CHECK(server.count("PUT") == 0);
+}
+
+namespace {
+
+/// A token: slow, and each signature may cost its owner a touch.
+class SlowToken final : public sign::Signer {
+public:
+  [[nodiscard]] sign::PublicKey public_key() const override { return key().public_key(); }
+  [[nodiscard]] std::string sign(std::string_view message, sign::Scheme scheme) const override {
+    ++signatures;
+    std::this_thread::sleep_for(std::chrono::milliseconds(150));
+    return key().sign(message, scheme);
+  }
+  mutable std::atomic<int> signatures{0};
+};
+
+} // namespace
+
+TEST_CASE("A tag that is read again unchanged is not signed again", "[trust][signing]") {
+  const RegistryServer server;
+  registry::Registry registry(patient());
+  const auto place = in_registry(server, "team/model:1");
+  const auto root = put_sample(place, registry);
+  auto options = options_for(place);
+  options.formats = {sign::Format::simple_signing};
+  REQUIRE(options.references.size() == 2);
+  const SlowToken token;
+  const auto annex = transfer::open_annex(place, registry);
+  annotate(*annex, {.signed_images = {root}}, {.signer = token}, options, {});
+  CHECK(token.signatures == 3); // one to see that its halves belong together
 }
