@@ -135,6 +135,10 @@ std::shared_ptr<const blob::DerivedBlob> hash_recipe(const WeightsRecipe& weight
       weights.recipe);
 }
 
+/// Digests of layers from this size on are on disk as soon as they are known: a build that is
+/// interrupted later finds them, and sends none of them again.
+constexpr std::uint64_t save_at_once_bytes = std::uint64_t{1} << 20;
+
 std::shared_ptr<const blob::DerivedBlob> weights_blob(const WeightsRecipe& weights,
                                                       blob::BlobPlacer* into,
                                                       blob::DigestCache* cache,
@@ -163,6 +167,9 @@ std::shared_ptr<const blob::DerivedBlob> weights_blob(const WeightsRecipe& weigh
   };
   if (cacheable && std::ranges::all_of(weights.extents, is_settled)) {
     cache->put(weights.extents.front().identity(), key, blob->descriptor(), began_ns);
+    if (blob->descriptor().size_bytes >= save_at_once_bytes) {
+      cache->save();
+    }
   }
   return blob;
 }
