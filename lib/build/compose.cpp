@@ -39,7 +39,7 @@ Composed extend(Context& context, const Plan& plan, const WeightsPlace& weights,
   auto layers = seal_user_files(context, plan, op);
   auto models = seal_models(context, plan, weights, op);
   context.digests.save();
-  std::ranges::move(models, std::back_inserter(layers));
+  std::ranges::copy(models, std::back_inserter(layers));
   auto extended = extend_base(context, plan, layers, op);
   std::string created;
   for (std::size_t i = 0; i < extended.images.size(); ++i) {
@@ -56,7 +56,7 @@ Composed extend(Context& context, const Plan& plan, const WeightsPlace& weights,
     add_layers(reports.back(), image);
   }
   return {image::make_index(std::move(extended.images), index_annotations(plan, created)),
-          std::move(extended.origin)};
+          std::move(models), std::move(extended.origin)};
 }
 
 } // namespace
@@ -94,7 +94,8 @@ Composed compose_index(Context& context, const Plan& plan, const WeightsPlace& w
     reports.push_back(std::move(platforms[i].report));
     created = std::max(created, platforms[i].epoch);
   }
-  return {image::make_index(std::move(images), index_annotations(plan, oci::rfc3339(created)))};
+  return {image::make_index(std::move(images), index_annotations(plan, oci::rfc3339(created))),
+          std::move(models)};
 }
 
 } // namespace aipack::build

@@ -14,6 +14,7 @@ namespace aipack::build {
 /// Images with what their blobs are read through.
 struct Composed {
   image::Index index;
+  std::vector<image::Layer> models;         ///< their layers, the same in each image
   std::unique_ptr<transfer::Origin> base{}; ///< of the base's layers; null without a base
 };
 

@@ -60,13 +60,7 @@ stdfs::path Extraction::want_model(const Lock::Model& locked, const std::string&
   for (std::size_t i = 0; i < model.files.size(); ++i) {
     const auto path = model_path(models_directory, model, model.files[i]);
     const auto what = fmt::format("model file {}", quoted(path.to_string()));
-    if (!locked.files[i].digest) {
-      throw Error(ErrorCode::unsupported,
-                  fmt::format("cannot repeat the build of {}: its provenance has no digest of {}",
-                              quoted(image_.name), what))
-          .with_hint("give the model's files with --with-model");
-    }
-    want({what, root / fs::RootPath::parse(model.files[i].path).text(), *locked.files[i].digest,
+    want({what, root / fs::RootPath::parse(model.files[i].path).text(), locked.files[i].digest,
           model_mode},
          path, model.files[i].size_bytes);
   }
@@ -156,7 +150,7 @@ void Extraction::write(const std::vector<std::size_t>& which, io::ByteSource& co
   out.commit(first.place, io::TempFile::IfExists::replace, io::Durability::cached, first.mode);
   for (const auto number : which) {
     const auto& other = wanted_[number];
-    if (other.digest != hashing.digest()) {
+    if (other.digest && other.digest != hashing.digest()) {
       fail(other.what, fmt::format("has the digest {} in it", hashing.digest().to_string()),
            &sources_[number]);
     } else if (other.place != first.place) {

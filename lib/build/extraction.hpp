@@ -28,8 +28,8 @@ public:
   /// `directory` is empty, and nobody else's. Lists the image's files: reads its compressed layers.
   Extraction(const image::StoredImage& image, std::filesystem::path directory, const Operation& op);
 
-  /// The path that the planner will read as the locked model. Throws Error{unsupported} for a lock
-  /// without the digest of each file: the image would be compared with itself.
+  /// The path that the planner will read as the locked model. A file without a digest of its own is
+  /// taken as it is: whoever composes compares the layers with those that the provenance names.
   std::filesystem::path want_model(const Lock::Model& model, const std::string& models_directory,
                                    bool plain);
   /// Where the file or folder will be.
@@ -42,7 +42,7 @@ private:
   struct Wanted {
     std::string what;
     std::filesystem::path place;
-    oci::Digest digest;
+    std::optional<oci::Digest> digest; ///< empty: the digest of its layer is compared
     std::uint32_t mode;
   };
   /// The file that is at `path`, or where links of the image lead; null: none.

@@ -138,6 +138,10 @@ Json resource(const std::string& name, const std::string& uri, const oci::Digest
   return json;
 }
 
+bool needs_layers(const Plan& plan) {
+  return !std::ranges::all_of(plan.models, is_digested);
+}
+
 /// Each input once, whichever platforms share it.
 class Dependencies {
 public:
@@ -153,7 +157,7 @@ private:
   Json list_ = Json::array();
 };
 
-Json resolved_dependencies(const Plan& plan) {
+Json resolved_dependencies(const Plan& plan, const std::vector<image::Layer>& layers) {
   Dependencies dependencies;
   for (const auto& model : plan.models) {
     for (std::size_t i = 0; i < model.files.size(); ++i) {
@@ -161,6 +165,11 @@ Json resolved_dependencies(const Plan& plan) {
         dependencies.add(fmt::format("model {}: {}", model.name, model.files[i].path), {},
                          *model.digests[i]);
       }
+    }
+  }
+  if (needs_layers(plan)) {
+    for (const auto& layer : layers) {
+      dependencies.add("layer of models: " + layer.title, {}, layer.diff_id);
     }
   }
   for (const auto& mapping : plan.files) {
@@ -322,7 +331,11 @@ std::vector<PlannedFiles> files_from(const JsonReader& json) {
 
 } // namespace
 
-std::string write_provenance(const Plan& with_paths) {
+bool is_digested(const PlannedModel& model) noexcept {
+  return std::ranges::all_of(model.digests, [](const auto& digest) { return digest.has_value(); });
+}
+
+std::string write_provenance(const Plan& with_paths, const std::vector<image::Layer>& layers) {
   const auto plan = published(with_paths);
   Json predicate = Json::object();
   auto& definition = predicate["buildDefinition"];
@@ -333,8 +346,13 @@ std::string write_provenance(const Plan& with_paths) {
   if (plan.request.model_compression.codec != codec::Codec::none) {
     internal["models_codec"] = codec::codec_version(plan.request.model_compression.codec);
   }
+  if (needs_layers(plan)) {
+    for (const auto& layer : layers) {
+      internal["model_layers"].push_back(layer.diff_id.to_string());
+    }
+  }
   internal["lock"] = Json::parse(write_lock(plan));
-  definition["resolvedDependencies"] = resolved_dependencies(plan);
+  definition["resolvedDependencies"] = resolved_dependencies(plan, layers);
   predicate["runDetails"]["builder"] = {{"id", builder_id},
                                         {"version", {{"aipack", std::string(version())}}}};
   return predicate.dump();
@@ -378,11 +396,20 @@ Provenance read_provenance(std::string_view predicate, std::string_view name) {
   }
   const auto internal = definition.at("internalParameters");
   const auto external = definition.at("externalParameters");
+  std::vector<oci::Digest> layers;
+  for (const auto& text : internal.texts_or_none("model_layers")) {
+    const auto digest = oci::Digest::try_parse(text);
+    if (!digest) {
+      internal.fail(fmt::format("{} is no digest of a layer", quoted(text)));
+    }
+    layers.push_back(*digest);
+  }
   return {.request = request_from(external),
           .files = files_from(external),
           .lock = internal.dump("lock"),
           .codec = internal.text("codec"),
-          .models_codec = internal.text_or_empty("models_codec")};
+          .models_codec = internal.text_or_empty("models_codec"),
+          .model_layers = std::move(layers)};
 }
 
 std::string write_findings(const Plan& plan) {

@@ -1,18 +1,25 @@
 #pragma once
 
 #include "aipack/build/plan.hpp"
+#include "aipack/image/layer.hpp"
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace aipack::build {
 
 inline constexpr std::string_view provenance_build_type = "https://aipack.dev/build/v1";
 
-/// An SLSA provenance predicate: what was asked for, the lock, every input by digest. The same plan
-/// gives the same bytes: no time, no machine, no path of it. `plan` is one with digests
+/// Whether each of a model's files has a digest of its own.
+[[nodiscard]] bool is_digested(const PlannedModel& model) noexcept;
+
+/// An SLSA provenance predicate: what was asked for, the lock, every input by digest. Where a model
+/// has files without one, it names `layers`, those of the models. The same plan gives the same
+/// bytes: no time, no machine, no path of it. `plan` is one with the digests of the user's files
 /// (with_digests()). Source: SLSA 1.0, "Provenance".
-[[nodiscard]] std::string write_provenance(const Plan& plan);
+[[nodiscard]] std::string write_provenance(const Plan& plan,
+                                           const std::vector<image::Layer>& layers);
 
 /// What a build is repeated from.
 struct Provenance {
@@ -23,6 +30,8 @@ struct Provenance {
   std::string lock;         ///< the lock file
   std::string codec;        ///< "zstd 1.5.4": compressed bytes depend on it
   std::string models_codec; ///< the same for the models' layers; empty: they are plain
+  /// Diff IDs of the models' layers; empty: each file has a digest of its own.
+  std::vector<oci::Digest> model_layers;
 };
 /// Whether `predicate` says that aipack built it; never throws for what is no such thing.
 [[nodiscard]] bool is_own_provenance(std::string_view predicate);

@@ -128,14 +128,13 @@ private:
                                                       : outputs_.destinations.front().to_string();
     const auto weights = weights_place();
     const bool is_signed = outputs_.signing.signatory != nullptr;
-    // Provenance wants the digest of each model file, the layer that of its tar: two passes of a
-    // hash over one file, side by side.
+    // What provenance wants to be hashed is hashed beside the layers.
     for_each_index(is_signed ? 2 : 1, 2, op_, [&](std::size_t index, const Operation& inner) {
       if (index == 0) {
         composed_ = compose_index(context_, plan_, weights, Compositions::remembered,
                                   report_.platforms, inner);
       } else {
-        digested_ = with_digests(context_, plan_, inner);
+        digested_ = with_digests(context_, plan_, outputs_.signing.large_models, inner);
       }
     });
     if (is_signed) {
@@ -149,8 +148,8 @@ private:
     if (!outputs_.signing.writes_anything()) {
       return;
     }
-    papers_ = build::make_papers(context_, digested_ ? *digested_ : plan_, composed_->index,
-                                 *origin_, outputs_.signing, op_);
+    papers_ = build::make_papers(context_, digested_ ? *digested_ : plan_, *composed_, *origin_,
+                                 outputs_.signing, op_);
     report_.notes = papers_->notes;
     if (!std::ranges::all_of(outputs_.destinations, holds_attachments) ||
         !outputs_.engines.empty()) {

@@ -146,6 +146,48 @@ std::vector<LayerDifference> compare_layers(const image::StoredImage& expected,
   return differences;
 }
 
+/// Models without digests of their own stand or fall with their layers. With neither, an image
+/// whose models come out of itself would be compared with itself.
+void check_pinned(const Lock& lock, const Provenance& provenance, const image::Location& location) {
+  for (const auto& model : lock.models) {
+    for (const auto& file : model.files) {
+      if (!file.digest && provenance.model_layers.empty()) {
+        throw Error(ErrorCode::unsupported,
+                    fmt::format("cannot repeat the build of {}: its provenance has no digest of "
+                                "model file {}, nor of its layer",
+                                quoted(location.to_string()), quoted(file.path)))
+            .with_hint("give the model's files with --with-model");
+      }
+    }
+  }
+}
+
+/// The models' layers, which are those of the image, that are not the ones that its provenance
+/// names. Empty where it names none.
+std::vector<LayerDifference> compare_model_layers(const Composed& rebuilt,
+                                                  const std::vector<oci::Digest>& named) {
+  std::vector<LayerDifference> differences;
+  if (named.empty()) {
+    return differences;
+  }
+  const auto& models = rebuilt.models;
+  for (std::size_t i = 0; i < std::max(models.size(), named.size()); ++i) {
+    LayerDifference difference{.platform = rebuilt.index.images.front().platform,
+                               .purpose = image::Purpose::model};
+    if (i < models.size()) {
+      difference.title = models[i].title;
+      difference.expected = models[i].diff_id;
+    }
+    if (i < named.size()) {
+      difference.rebuilt = named[i];
+    }
+    if (difference.expected != difference.rebuilt) {
+      differences.push_back(std::move(difference));
+    }
+  }
+  return differences;
+}
+
 /// An image with its counterpart; of an index all, of a manifest one.
 using Pair = std::pair<const image::StoredImage*, const image::Image*>;
 
@@ -298,17 +340,26 @@ std::string describe_difference(const image::ImageSource& expected, const image:
                       : "its configs are not what its provenance gives; the layers are";
 }
 
-RebuildReport judge(const image::ImageSource& expected, const image::Index& rebuilt,
+RebuildReport judge(const image::ImageSource& expected, const Composed& composed,
                     const Provenance& provenance, const Operation& op) {
+  const auto& rebuilt = composed.index;
   const auto pairs = pairs_of(expected, rebuilt);
   const bool is_one_platform = !expected.index() && pairs.size() == 1;
   RebuildReport report{.expected = expected.descriptor().digest,
                        .rebuilt = is_one_platform
                                       ? pairs.front().second->manifest.descriptor().digest
                                       : rebuilt.digest()};
+  const auto accept = [&](std::string reason) {
+    report.layers = compare_model_layers(composed, provenance.model_layers);
+    report.verified = report.layers.empty();
+    report.reason = report.verified ? std::move(reason)
+                                    : fmt::format("the model layer of {} is not the one that its "
+                                                  "provenance names{}",
+                                                  report.layers.front().platform.to_string(),
+                                                  and_more(report.layers.size()));
+  };
   if (report.expected == report.rebuilt) {
-    report.verified = true;
-    report.reason = "composed again from its provenance, bit for bit the same";
+    accept("composed again from its provenance, bit for bit the same");
     return report;
   }
   for (const auto& [stored, image] : pairs) {
@@ -318,10 +369,9 @@ RebuildReport judge(const image::ImageSource& expected, const image::Index& rebu
   if (report.layers.empty() && same_frames(expected, rebuilt, pairs, codecs)) {
     report.layers = check_contents(pairs, op);
     if (report.layers.empty()) {
-      report.verified = true;
-      report.reason = fmt::format("composed again from its provenance, the same content; stored "
-                                  "forms differ, because {} compressed it, and {} does here",
-                                  codecs.theirs, codecs.ours);
+      accept(fmt::format("composed again from its provenance, the same content; stored forms "
+                         "differ, because {} compressed it, and {} does here",
+                         codecs.theirs, codecs.ours));
       return report;
     }
     report.reason =
@@ -348,6 +398,9 @@ RebuildReport rebuild(Context& context, const image::Location& location,
   if (lock.images.empty() || lock.models.empty()) {
     throw FormatError(name, std::nullopt, "its lock pins nothing");
   }
+  if (request.models.empty()) {
+    check_pinned(lock, provenance, location);
+  }
   place_base(provenance, lock, request, location);
   stdfs::create_directories(context.options.cache_dir);
   const io::TempDirectory directory(context.options.cache_dir); // it may get the weights
@@ -359,7 +412,7 @@ RebuildReport rebuild(Context& context, const image::Location& location,
   const auto plan = make_locked_plan(context, provenance.request, provenance.lock, name, op);
   std::vector<PlatformReport> reports;
   const auto composed = compose_index(context, plan, {}, Compositions::made_anew, reports, op);
-  return judge(source, composed.index, provenance, op);
+  return judge(source, composed, provenance, op);
 }
 
 } // namespace aipack::build

@@ -1,6 +1,7 @@
 #include "signing.hpp"
 
 #include "aipack/core/for_each.hpp"
+#include "aipack/core/text.hpp"
 #include "aipack/sbom/sbom.hpp"
 #include "aipack/sign/model_signature.hpp"
 #include "aipack/transfer/open_image.hpp"
@@ -74,10 +75,28 @@ std::vector<Sbom> make_sboms(const std::vector<sbom::Inventory>& of, unsigned th
       });
 }
 
-/// An OpenSSF signature per model: what verifies the files outside of the image.
+void digest_models(Context& context, std::vector<PlannedModel>& models, const Operation& op) {
+  for (auto& model : models) {
+    for (std::size_t i = 0; i < model.files.size(); ++i) {
+      if (!model.digests[i]) {
+        const auto& file = model.files[i];
+        model.digests[i] = blob::file_digest(file.source, context.digests, op);
+        // What was hashed is what is packed: the layer is made of the file in this state as well.
+        fs::FileExtent(file.source, 0, file.size_bytes, file.identity)
+            .check_unchanged(io::File::open(file.source));
+      }
+    }
+  }
+}
+
+/// An OpenSSF signature per model whose files all have digests: what verifies them outside of the
+/// image.
 std::vector<std::string> sign_models(const Plan& plan, const sign::Signatory& signatory) {
   std::vector<std::string> bundles;
   for (const auto& model : plan.models) {
+    if (!is_digested(model)) {
+      continue;
+    }
     const bool is_one_file = model.files.size() == 1;
     std::vector<sign::ModelFile> files;
     for (std::size_t i = 0; i < model.files.size(); ++i) {
@@ -103,23 +122,15 @@ bool can_sign_models(const sign::Signatory& signatory) {
 
 } // namespace
 
-Plan with_digests(Context& context, Plan plan, const Operation& op) {
-  for (auto& model : plan.models) {
-    for (std::size_t i = 0; i < model.files.size(); ++i) {
-      if (!model.digests[i]) {
-        const auto& file = model.files[i];
-        model.digests[i] = blob::file_digest(file.source, context.digests, op);
-        // What was hashed is what is packed: the layer is made of the file in this state as well.
-        fs::FileExtent(file.source, 0, file.size_bytes, file.identity)
-            .check_unchanged(io::File::open(file.source));
-      }
-    }
+Plan with_digests(Context& context, Plan plan, bool large_models, const Operation& op) {
+  if (large_models) {
+    digest_models(context, plan.models, op);
   }
   plan.files = plan_user_files(plan.request.files, op);
   return plan;
 }
 
-Papers make_papers(Context& context, const Plan& plan, const image::Index& index,
+Papers make_papers(Context& context, const Plan& plan, const Composed& composed,
                    transfer::Origin& origin, const Signing& signing, const Operation& op) {
   const auto source = transfer::open_image(origin, op);
   const auto of = inventories(source, context.threads, op);
@@ -140,16 +151,24 @@ Papers make_papers(Context& context, const Plan& plan, const image::Index& index
   if (signing.signatory == nullptr) {
     return papers;
   }
-  papers.what.signed_images = descriptors_of(index);
+  papers.what.signed_images = descriptors_of(composed.index);
   papers.what.attestations.push_back({papers.what.signed_images,
                                       std::string(sign::predicate_type::slsa_provenance_v1),
-                                      write_provenance(plan)});
+                                      write_provenance(plan, composed.models)});
   if (std::ranges::none_of(plan.models, &PlannedModel::plain)) {
     papers.what.attestations.push_back(
         {{papers.what.signed_images.front()}, std::string(test_result_type), write_findings(plan)});
   }
   if (can_sign_models(*signing.signatory)) {
     papers.what.bundles = sign_models(plan, *signing.signatory);
+    for (const auto& model : plan.models) {
+      if (!is_digested(model)) {
+        papers.notes.push_back(
+            fmt::format("model {} has no signature of its own: a file beyond {} would be read "
+                        "once more (--sign-large-models); the image's covers it",
+                        quoted(model.name), human_bytes(max_digested_bytes)));
+      }
+    }
   } else {
     papers.notes.push_back("the models themselves are not signed: OpenSSF model signatures need an "
                            "ECDSA key");

@@ -5,6 +5,7 @@
 #include "aipack/transfer/place.hpp"
 #include "aipack/trust/signing.hpp"
 
+#include "compose.hpp"
 #include "context.hpp"
 
 #include <string>
@@ -19,13 +20,14 @@ struct Papers {
   std::vector<std::string> notes{}; ///< what is not among it, and why
 };
 
-/// The plan with the digests of all model files, whatever their size, and of the user's own files:
-/// provenance states them. The large models are read, or remembered. Throws Error{io} when one is
-/// no longer the file that was planned.
-[[nodiscard]] Plan with_digests(Context& context, Plan plan, const Operation& op);
+/// The plan with the digests of the user's own files, which provenance states, and with
+/// `large_models` of all model files, whatever their size: those are read, or remembered. Throws
+/// Error{io} when one is no longer the file that was planned.
+[[nodiscard]] Plan with_digests(Context& context, Plan plan, bool large_models,
+                                const Operation& op);
 
 /// `origin` holds the composed index. `plan` is one with digests when it is to be signed.
-[[nodiscard]] Papers make_papers(Context& context, const Plan& plan, const image::Index& index,
+[[nodiscard]] Papers make_papers(Context& context, const Plan& plan, const Composed& composed,
                                  transfer::Origin& origin, const Signing& signing,
                                  const Operation& op);
 

@@ -27,8 +27,8 @@ TEST_CASE("Provenance names every input by digest and nothing of the machine",
           "[build][provenance]") {
   const SmallDebian debian;
   const auto plan = planned(debian);
-  const auto text = write_provenance(plan);
-  CHECK(text == write_provenance(planned(debian)));
+  const auto text = write_provenance(plan, {});
+  CHECK(text == write_provenance(planned(debian), {}));
   CHECK(text.find(debian.directory.path().string()) == std::string::npos);
 
   const auto json = nlohmann::json::parse(text);
@@ -50,7 +50,7 @@ TEST_CASE("Provenance names every input by digest and nothing of the machine",
 TEST_CASE("What provenance says can be asked for again", "[build][provenance]") {
   const SmallDebian debian;
   const auto plan = planned(debian);
-  const auto provenance = read_provenance(write_provenance(plan), "the provenance");
+  const auto provenance = read_provenance(write_provenance(plan, {}), "the provenance");
   CHECK(provenance.request.platforms == plan.request.platforms);
   CHECK(provenance.request.env == plan.request.env);
   CHECK(provenance.request.labels == plan.request.labels);
@@ -81,7 +81,7 @@ TEST_CASE("Provenance states the user's files by digest, mode and link, and the 
   plan.images.front().base = PinnedBase{
       plan.request.base,
       {.media_type = std::string(oci::media_type::manifest), .digest = oci::Digest::of("base")}};
-  const auto text = write_provenance(plan);
+  const auto text = write_provenance(plan, {});
   CHECK(text.find(debian.directory.path().string()) == std::string::npos);
   CHECK(text.find(oci::Digest::of("base").hex()) != std::string::npos);
 
@@ -106,7 +106,7 @@ TEST_CASE("Provenance states the user's files by digest, mode and link, and the 
 
 TEST_CASE("Provenance whose files would be written elsewhere is refused", "[build][provenance]") {
   const SmallDebian debian;
-  const auto good = nlohmann::json::parse(write_provenance(planned(debian)));
+  const auto good = nlohmann::json::parse(write_provenance(planned(debian), {}));
   const auto digest = oci::Digest::of("x").to_string();
   const auto with = [&](const std::string& entries) {
     auto json = good;
@@ -138,7 +138,7 @@ TEST_CASE("Provenance whose files would be written elsewhere is refused", "[buil
 
 TEST_CASE("Provenance of other builders, and what is none, is refused", "[build][provenance]") {
   const SmallDebian debian;
-  const auto text = write_provenance(planned(debian));
+  const auto text = write_provenance(planned(debian), {});
   auto foreign = nlohmann::json::parse(text);
   foreign["buildDefinition"]["buildType"] = "https://example.org/build/v1";
   try {

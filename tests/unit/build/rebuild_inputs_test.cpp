@@ -138,6 +138,102 @@ TEST_CASE("Without a digest of the model only its files prove anything", "[build
   CHECK(report.reason == same);
 }
 
+TEST_CASE("A large model is proved by its layer, and by its own digest when so wished",
+          "[build][rebuild][signing]") {
+  const SmallDebian debian;
+  const auto engine = debian.engine();
+  const auto base = layout_at(debian, "base.oci");
+  engine.build(engine.plan(debian.request(), {}), base, {});
+  auto request = debian.request();
+  request.base = base.to_string();
+  const auto folder = debian.directory.path() / "llm";
+  stdfs::create_directories(folder);
+  testing::write_file(folder / "config.json", "{}");
+  testing::write_file(folder / "weights.bin", "weights");
+  stdfs::resize_file(folder / "weights.bin", max_digested_bytes + 1);
+  request.models = {folder};
+  const auto place = layout_at(debian, "image.oci");
+  const auto rebuilt_on_base = [&](const image::Location& where) {
+    return engine.verify_rebuild(
+        where, {.policy = policy(), .mirror = debian.mirror.string(), .base = base.to_string()},
+        {});
+  };
+  const auto definition_of = [&](const image::Location& where) {
+    return nlohmann::json::parse(provenance_of(engine, where)).at("buildDefinition");
+  };
+
+  const sign::Signatory signatory{.signer = key()};
+  Outputs outputs{.destinations = {place},
+                  .signing = {.signatory = &signatory, .signed_at = policy().time}};
+  SECTION("by its layer") {
+    const auto report = engine.build(engine.plan(request, {}), outputs, {});
+    REQUIRE(report.notes.size() == 1);
+    CHECK_THAT(report.notes.front(), ContainsSubstring("model 'llm' has no signature of its own"));
+    const auto layers = definition_of(place).at("internalParameters").at("model_layers");
+    REQUIRE(layers.size() == 2); // each file of a model on a base travels by itself
+    CHECK(definition_of(place).at("resolvedDependencies").dump().find("layer of models: ") !=
+          std::string::npos);
+    stdfs::remove_all(folder);
+    CHECK(rebuilt_on_base(place).reason == same);
+
+    // The same said of an image with other weights.
+    const auto provenance = provenance_of(engine, place);
+    stdfs::create_directories(folder);
+    testing::write_file(folder / "config.json", "{}");
+    testing::write_file(folder / "weights.bin", "weightz");
+    stdfs::resize_file(folder / "weights.bin", max_digested_bytes + 1);
+    const auto forged = layout_at(debian, "forged.oci");
+    engine.build(engine.plan(request, {}), forged, {});
+    attest(engine, forged, provenance);
+    const auto verdict = rebuilt_on_base(forged);
+    CHECK_FALSE(verdict.verified);
+    CHECK_THAT(verdict.reason, ContainsSubstring("is not the one that its provenance names"));
+    REQUIRE(verdict.layers.size() == 1);
+    CHECK(verdict.layers.front().purpose == image::Purpose::model);
+    CHECK(verdict.layers.front().rebuilt.has_value());
+  }
+  SECTION("by its own digest") {
+    outputs.signing.large_models = true;
+    const auto report = engine.build(engine.plan(request, {}), outputs, {});
+    CHECK(report.notes.empty());
+    CHECK_FALSE(definition_of(place).at("internalParameters").contains("model_layers"));
+    CHECK(rebuilt_on_base(place).reason == same);
+  }
+}
+
+TEST_CASE("Provenance that names more layers of models than there are is not believed",
+          "[build][rebuild]") {
+  const SmallDebian debian;
+  const auto engine = debian.engine();
+  const auto signed_place = layout_at(debian, "signed.oci");
+  build_signed(engine, debian.request(), signed_place);
+  const auto good = nlohmann::ordered_json::parse(provenance_of(engine, signed_place));
+  const auto place = layout_at(debian, "image.oci");
+  const auto index = engine.build(engine.plan(debian.request(), {}), place, {});
+  const auto diff_id = index.platforms.front().layers.back().diff_id->to_string();
+  const auto said = [&](const nlohmann::ordered_json& layers) {
+    auto json = good;
+    json["buildDefinition"]["internalParameters"]["model_layers"] = layers;
+    json["buildDefinition"]["internalParameters"]["lock"]["models"][0]["files"][0].erase("digest");
+    return json.dump();
+  };
+  SECTION("as many") {
+    attest(engine, place, said({diff_id}));
+    CHECK(rebuilt(debian, engine, place).reason == same);
+  }
+  SECTION("more") {
+    attest(engine, place, said({diff_id, oci::Digest::of("another").to_string()}));
+    const auto report = rebuilt(debian, engine, place);
+    CHECK_FALSE(report.verified);
+    REQUIRE(report.layers.size() == 1);
+    CHECK_FALSE(report.layers.front().expected.has_value());
+  }
+  SECTION("no digests") {
+    attest(engine, place, said({"sha256:12"}));
+    CHECK(error_of([&] { (void)rebuilt(debian, engine, place); }).code() == ErrorCode::corrupt);
+  }
+}
+
 TEST_CASE("Files beside a package's own, and behind links of the image, are taken out again",
           "[build][rebuild]") {
   const SmallDebian debian;
@@ -276,7 +372,7 @@ TEST_CASE("A model that is another file since it was planned gets no digest", "[
   Context context({.cache_dir = debian.directory.path() / "cache",
                    .data_dirs = {debian.data},
                    .now = SmallDebian::signed_at});
-  CHECK(with_digests(context, plan, {}).models.front().digests.front() == digest);
+  CHECK(with_digests(context, plan, true, {}).models.front().digests.front() == digest);
   debian.write_model(16);
-  CHECK(error_of([&] { (void)with_digests(context, plan, {}); }).code() == ErrorCode::io);
+  CHECK(error_of([&] { (void)with_digests(context, plan, true, {}); }).code() == ErrorCode::io);
 }

@@ -32,6 +32,7 @@ struct Options {
   KeyOptions key;
   std::string sign_formats = default_signature_formats;
   std::vector<std::string> sign_annotations;
+  bool sign_large_models = false;
   RegistryOptions registry;
 };
 
@@ -190,9 +191,10 @@ std::string render(const build::BuildReport& report, double seconds) {
 void check_signing(const Options& options) {
   const bool has_options = !options.key.key.empty() || !options.key.certificate.empty() ||
                            !options.key.timestamp_server.empty() ||
-                           !options.sign_annotations.empty();
+                           !options.sign_annotations.empty() || options.sign_large_models;
   if (has_options && !options.sign) {
-    throw Error(ErrorCode::invalid_input, "cannot use a key: the image is not to be signed")
+    throw Error(ErrorCode::invalid_input,
+                "cannot use options of a signature: the image is not to be signed")
         .with_hint("add --sign");
   }
 }
@@ -218,6 +220,7 @@ int run_build(Session& session, const Options& options) {
   auto places = outputs(options, settings, plan, op);
   places.signing = {.signatory = key.signatory.get(),
                     .sboms = options.sboms,
+                    .large_models = options.sign_large_models,
                     .formats = formats,
                     .annotations = parse_annotations(options.sign_annotations, "--sign-annotation"),
                     .signed_at = std::chrono::sys_seconds(std::chrono::seconds(session.now()))};
@@ -272,6 +275,9 @@ void add_build(CLI::App& app, Session& session) {
       ->type_name("LIST");
   command->add_option("--sign-annotation", options->sign_annotations, "What the signature carries")
       ->type_name("KEY=VALUE");
+  command->add_flag("--sign-large-models", options->sign_large_models,
+                    "Give models beyond 64 MiB a signature of their own, too: they are read once "
+                    "more");
   command->add_flag("--sbom", options->sboms, "Attach SBOMs as they are, also without a signature");
   options->registry.add_to(*command);
   command->callback([&session, options] {
