@@ -448,9 +448,11 @@ TEST_CASE("what the source of a copy answers is not taken for the target's",
     CHECK(error.answer().url.find(first.host()) != std::string::npos);
   }
   CHECK_FALSE(second.manifest("other/model", "1").has_value());
-  // The target takes it as it did before.
+  // No other way was tried with a target that had refused none.
+  const auto sessions = second.count("POST", "/blobs/uploads/");
   first.set_faults({});
   const auto copied = copy(*origin, in(second, "other/model:1"), registry, {}, {});
   CHECK(copied.notes.empty());
+  CHECK(sessions <= second.count("POST", "/blobs/uploads/") - sessions);
   check_whole(registry, in(second, "other/model:1"), sample);
 }
