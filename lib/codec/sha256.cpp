@@ -5,7 +5,8 @@
 
 #include <algorithm>
 #include <array>
-#include <vector>
+#include <memory>
+#include <span>
 
 #include <openssl/evp.h>
 
@@ -116,10 +117,11 @@ std::size_t VerifyingSource::read(std::span<std::byte> into) {
 
 oci::Digest sha256(io::ByteSource& source, const Operation& op) {
   Sha256 hash;
-  std::vector<std::byte> buffer(io::copy_buffer_bytes);
+  const auto memory = std::make_unique_for_overwrite<std::byte[]>(io::copy_buffer_bytes);
+  const std::span buffer(memory.get(), io::copy_buffer_bytes);
   while (const std::size_t count = source.read(buffer)) {
     op.check();
-    hash.update(std::span(buffer).first(count));
+    hash.update(buffer.first(count));
   }
   return hash.digest();
 }

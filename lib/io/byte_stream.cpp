@@ -40,7 +40,9 @@ Buffer read_whole(ByteSource& source, std::uint64_t limit, std::string_view what
 } // namespace
 
 std::uint64_t copy(ByteSource& source, ByteSink& sink, const Operation& op) {
-  std::vector<std::byte> buffer(copy_buffer_bytes);
+  // Not cleared: most of what is copied is far smaller.
+  const auto memory = std::make_unique_for_overwrite<std::byte[]>(copy_buffer_bytes);
+  const std::span buffer(memory.get(), copy_buffer_bytes);
   std::uint64_t total = 0;
   for (;;) {
     op.check();
@@ -48,7 +50,7 @@ std::uint64_t copy(ByteSource& source, ByteSink& sink, const Operation& op) {
     if (count == 0) {
       return total;
     }
-    sink.write(std::span(buffer).first(count));
+    sink.write(buffer.first(count));
     total += count;
   }
 }

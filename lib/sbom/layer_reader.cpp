@@ -29,10 +29,11 @@ private:
 void read_content(LayerEntry& entry, io::ByteSource& content, bool wanted, const Operation& op) {
   codec::Sha256 sha256;
   Sha1 sha1;
-  std::vector<std::byte> buffer(io::copy_buffer_bytes);
+  const auto memory = std::make_unique_for_overwrite<std::byte[]>(io::copy_buffer_bytes);
+  const std::span buffer(memory.get(), io::copy_buffer_bytes);
   while (const auto count = content.read(buffer)) {
     op.check();
-    const auto bytes = std::span(buffer).first(count);
+    const auto bytes = buffer.first(count);
     sha256.update(bytes);
     sha1.update(bytes);
     if (wanted) {

@@ -47,10 +47,16 @@ Artifact make_bundle_referrer(const oci::Descriptor& subject, std::string bundle
     throw Error(ErrorCode::invalid_input,
                 "cannot attach bundle: it signs bytes of its own, not a statement on the image");
   }
-  const Statement statement = parse_statement(envelope->payload, "bundle's statement");
+  Statement statement = parse_statement(envelope->payload, "bundle's statement");
+  return make_bundle_referrer(subject, std::move(bundle_json), std::move(statement.predicate_type),
+                              created);
+}
+
+Artifact make_bundle_referrer(const oci::Descriptor& subject, std::string bundle_json,
+                              std::string predicate_type, std::chrono::sys_seconds created) {
   return make_referrer(subject, bundle_media_type, bundle_media_type, std::move(bundle_json),
                        {{"dev.sigstore.bundle.content", "dsse-envelope"},
-                        {"dev.sigstore.bundle.predicateType", statement.predicate_type}},
+                        {"dev.sigstore.bundle.predicateType", std::move(predicate_type)}},
                        created);
 }
 

@@ -22,9 +22,25 @@ namespace {
 
 constexpr unsigned requests_at_once = 16;
 
-transfer::MemoryArtifact bundle_artifact(const oci::Descriptor& image, const std::string& bundle,
+/// A bundle that was just made; its statement is of this type.
+transfer::MemoryArtifact bundle_artifact(const oci::Descriptor& image, std::string bundle,
+                                         std::string_view predicate_type,
                                          const SigningOptions& options) {
+  return to_memory(sign::make_bundle_referrer(image, std::move(bundle), std::string(predicate_type),
+                                              options.created));
+}
+
+/// A bundle by somebody else, perhaps.
+transfer::MemoryArtifact finished_artifact(const oci::Descriptor& image, const std::string& bundle,
+                                           const SigningOptions& options) {
   return to_memory(sign::make_bundle_referrer(image, bundle, options.created));
+}
+
+transfer::MemoryArtifact signature_artifact(const oci::Descriptor& image,
+                                            const sign::Signatory& signatory,
+                                            const SigningOptions& options) {
+  return bundle_artifact(image, sign::sign_image(image.digest, options.annotations, signatory),
+                         sign::predicate_type::signature, options);
 }
 
 transfer::MemoryArtifact notation_artifact(const oci::Descriptor& image,
@@ -149,31 +165,29 @@ private:
 
   std::vector<transfer::MemoryArtifact> attestations() {
     std::vector<transfer::MemoryArtifact> missing;
-    const auto add = [&](const oci::Descriptor& image, std::string_view payload,
-                         const auto& bundle) {
-      if (is_said(image, payload)) {
-        ++report_.present;
-        return;
-      }
-      missing.push_back(bundle_artifact(image, bundle(), options_));
-      ++report_.attestations;
+    const auto counted_missing = [&](const oci::Descriptor& image, std::string_view payload) {
+      const bool is_there = is_said(image, payload);
+      ++(is_there ? report_.present : report_.attestations);
+      return !is_there;
     };
     for (std::size_t i = 0; i < what_.attestations.size(); ++i) {
-      const auto& payload = payloads_.attestations[i];
+      const auto& attestation = what_.attestations[i];
       // One signature for all of its images, made when the first of them lacks it.
       std::string bundle;
-      for (const auto& image : what_.attestations[i].images) {
-        add(image, payload, [&]() -> const std::string& {
+      for (const auto& image : attestation.images) {
+        if (counted_missing(image, payloads_.attestations[i])) {
           if (bundle.empty()) {
-            bundle = sign::sign_payload(payload, signatory_);
+            bundle = sign::sign_payload(payloads_.attestations[i], signatory_);
           }
-          return bundle;
-        });
+          missing.push_back(bundle_artifact(image, bundle, attestation.predicate_type, options_));
+        }
       }
     }
     for (std::size_t i = 0; i < what_.bundles.size(); ++i) {
-      add(what_.signed_images.front(), payloads_.bundles[i],
-          [&]() -> const std::string& { return what_.bundles[i]; });
+      const auto& image = what_.signed_images.front();
+      if (counted_missing(image, payloads_.bundles[i])) {
+        missing.push_back(finished_artifact(image, what_.bundles[i], options_));
+      }
     }
     return missing;
   }
@@ -185,8 +199,7 @@ private:
         if (is_said(image, signature_payload(image, options_.annotations))) {
           ++report_.present;
         } else {
-          missing.push_back(bundle_artifact(
-              image, sign::sign_image(image.digest, options_.annotations, signatory_), options_));
+          missing.push_back(signature_artifact(image, signatory_, options_));
         }
       }
       if (options_.formats.contains(sign::Format::notation_jws)) {
@@ -358,16 +371,15 @@ std::vector<transfer::MemoryArtifact> make_artifacts(const Annotating& what,
   for (const auto& attestation : what.attestations) {
     const auto bundle = sign::sign_statement(statement_of(attestation), signatory);
     for (const auto& image : attestation.images) {
-      artifacts.push_back(bundle_artifact(image, bundle, options));
+      artifacts.push_back(bundle_artifact(image, bundle, attestation.predicate_type, options));
     }
   }
   for (const auto& bundle : what.bundles) {
-    artifacts.push_back(bundle_artifact(what.signed_images.front(), bundle, options));
+    artifacts.push_back(finished_artifact(what.signed_images.front(), bundle, options));
   }
   for (const auto& image : what.signed_images) {
     if (options.formats.contains(sign::Format::bundle)) {
-      artifacts.push_back(bundle_artifact(
-          image, sign::sign_image(image.digest, options.annotations, signatory), options));
+      artifacts.push_back(signature_artifact(image, signatory, options));
     }
     if (options.formats.contains(sign::Format::notation_jws)) {
       artifacts.push_back(notation_artifact(image, signatory, options));

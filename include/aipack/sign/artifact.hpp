@@ -34,5 +34,10 @@ struct Artifact {
 [[nodiscard]] AIPACK_API Artifact make_bundle_referrer(const oci::Descriptor& subject,
                                                        std::string bundle_json,
                                                        std::chrono::sys_seconds created);
+/// The same of a bundle that was just made, with a statement of this type.
+[[nodiscard]] AIPACK_API Artifact make_bundle_referrer(const oci::Descriptor& subject,
+                                                       std::string bundle_json,
+                                                       std::string predicate_type,
+                                                       std::chrono::sys_seconds created);
 
 } // namespace aipack::sign
