@@ -69,7 +69,8 @@ std::unique_ptr<deb::PackageSource> Context::packages(const BuildRequest& reques
                                               .ignore_valid_until = request.ignore_valid_until},
                                    .offline = options.offline,
                                    .skip_incomplete_suites = request.skip_incomplete_suites,
-                                   .ask_again_after = ask_again_after(mirrors_for(request))});
+                                   .ask_again_after = ask_again_after(mirrors_for(request)),
+                                   .verdict_key = options.verdict_key});
 }
 
 std::filesystem::path Context::data_file(std::string_view relative) const {

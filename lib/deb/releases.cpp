@@ -6,7 +6,6 @@
 
 #include "release.hpp"
 #include "source.hpp"
-#include "verdict.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -82,7 +81,7 @@ struct Releases::Slot {
 };
 
 Releases::Releases(http::HttpTransport& transport, const ArchiveOptions& options)
-    : transport_(transport), options_(options) {}
+    : transport_(transport), options_(options), verdicts_(options.verdict_key) {}
 Releases::~Releases() = default;
 
 std::vector<Release> Releases::newest(std::span<const Source> sources, const Operation& op) {
@@ -149,8 +148,8 @@ Release Releases::current_release(const Source& source, Slot& slot, const Operat
   slot.was_asked =
       !options_.offline && (slot.must_ask || !state || !is_recent(state->asked, options_));
   const auto judge = [&](std::string_view message, std::string_view name) {
-    return verify_once(cache_path("verdicts", source), *keyring(), message, name,
-                       options_.verify.now);
+    return verdicts_.verify_once(cache_path("verdicts", source), *keyring(), message, name,
+                                 options_.verify.now);
   };
   const auto verified = [&](const ReleaseState& candidate) {
     return verify_release(candidate.in_release, source.suite, judge, options_.verify);

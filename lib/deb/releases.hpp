@@ -3,6 +3,7 @@
 #include "aipack/deb/archive.hpp"
 
 #include "keyring.hpp"
+#include "verdict.hpp"
 
 #include <map>
 #include <mutex>
@@ -49,6 +50,7 @@ private:
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Slot>> slots_;
   std::shared_ptr<Keyring> keyring_;
+  Verdicts verdicts_;
 };
 
 } // namespace aipack::deb

@@ -188,12 +188,14 @@ void bind_build(py::module_& module) {
   py::class_<build::Engine>(module, "Engine")
       .def(py::init([](const std::string& cache_dir, const std::vector<std::string>& data_dirs,
                        const std::vector<std::string>& catalog_dirs,
-                       const std::vector<std::string>& keyrings, bool offline, unsigned jobs,
-                       std::int64_t now, const std::string& auth_file, bool plain_http) {
+                       const std::vector<std::string>& keyrings, const std::string& verdict_key,
+                       bool offline, unsigned jobs, std::int64_t now, const std::string& auth_file,
+                       bool plain_http) {
         return build::Engine({.cache_dir = cache_dir,
                               .data_dirs = {data_dirs.begin(), data_dirs.end()},
                               .catalog_dirs = {catalog_dirs.begin(), catalog_dirs.end()},
                               .keyrings = {keyrings.begin(), keyrings.end()},
+                              .verdict_key = verdict_key,
                               .now = now,
                               .offline = offline,
                               .concurrency = jobs,

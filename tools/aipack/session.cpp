@@ -68,10 +68,18 @@ build::EngineOptions Session::engine_options() const {
   const auto own = own_directory();
   options.data_dirs.push_back(own / AIPACK_RELATIVE_DATA_DIR);
   options.data_dirs.push_back(own / "../share/aipack");
-  const auto user_catalog =
-      environment("HOME") != nullptr || environment("XDG_CONFIG_HOME") != nullptr
-          ? base_directory("XDG_CONFIG_HOME", ".config") / "aipack" / "runtimes"
-          : std::filesystem::path();
+  const auto users_own = [](const char* variable, const char* below_home) {
+    return environment("HOME") != nullptr || environment(variable) != nullptr
+               ? base_directory(variable, below_home) / "aipack"
+               : std::filesystem::path();
+  };
+  if (const auto state = users_own("XDG_STATE_HOME", ".local/state"); !state.empty()) {
+    options.verdict_key = state / "verdict.key";
+  }
+  auto user_catalog = users_own("XDG_CONFIG_HOME", ".config");
+  if (!user_catalog.empty()) {
+    user_catalog /= "runtimes";
+  }
   std::error_code ignored;
   if (!user_catalog.empty() && std::filesystem::is_directory(user_catalog, ignored)) {
     options.catalog_dirs.push_back(user_catalog);

@@ -32,6 +32,7 @@ struct EngineOptions {
   std::vector<std::filesystem::path>
       catalog_dirs{}; ///< the user's runtime entries, after the installed ones
   std::vector<std::filesystem::path> keyrings{}; ///< empty: the Debian archive keyring
+  std::filesystem::path verdict_key{};           ///< deb::ArchiveOptions::verdict_key
   std::int64_t now = 0;                          ///< seconds since the epoch, for Valid-Until
   bool offline = false;
   unsigned concurrency = 0; ///< threads; 0: as many as the machine has

@@ -77,8 +77,8 @@ struct Release {
   std::optional<std::int64_t> valid_until{};
   bool acquire_by_hash = false;
   std::vector<std::string> architectures{};
-  std::vector<ReleaseFile> files{};     ///< the SHA256 list, sorted by path
-  oci::Digest digest;                   ///< of the InRelease file as served
+  std::vector<ReleaseFile> files{}; ///< the SHA256 list, sorted by path
+  oci::Digest digest;               ///< of the InRelease file as served
   /// Fingerprints of the keys whose signatures were found good: one is enough, and when it is there
   /// no other is looked for.
   std::vector<std::string> signed_by{};
@@ -149,8 +149,12 @@ struct ArchiveOptions {
   bool skip_incomplete_suites = false;
   /// What a mirror said less than this ago (by VerifyOptions::now) is not asked for again, not even
   /// by another process: that an InRelease is its newest, and that it lacks an index that was left
-  /// out. The signature is verified all the same. Zero: every snapshot asks.
+  /// out. Zero: every snapshot asks.
   std::chrono::seconds ask_again_after{0};
+  /// A secret of the user's outside of the cache, made when it is missing: an InRelease that was
+  /// judged good is remembered in the cache for a day, sealed with it. Empty: every snapshot
+  /// judges.
+  std::filesystem::path verdict_key{};
   http::RetryPolicy retry{};
 };
 

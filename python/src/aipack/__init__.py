@@ -132,6 +132,7 @@ class Engine:
             [os.fspath(path) for path in data_dirs] if data_dirs is not None else _defaults.data_dirs(),
             [os.fspath(path) for path in catalog_dirs] if catalog_dirs is not None else _defaults.catalog_dirs(),
             [os.fspath(path) for path in keyrings] if keyrings is not None else _defaults.keyrings(),
+            _defaults.verdict_key(),
             offline,
             jobs,
             int(time.time()),

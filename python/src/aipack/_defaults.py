@@ -14,6 +14,12 @@ def cache_dir() -> str:
     return str(pathlib.Path(base) / "aipack")
 
 
+def verdict_key() -> str:
+    """The secret that seals what the cache remembers of verified releases: outside of the cache."""
+    base = os.environ.get("XDG_STATE_HOME") or str(pathlib.Path.home() / ".local/state")
+    return str(pathlib.Path(base) / "aipack" / "verdict.key")
+
+
 def data_dirs() -> list[str]:
     """Folders that may hold aipack's runtime catalog and servers: the environment's, the package's, the prefix's."""
     here = pathlib.Path(__file__).resolve().parent

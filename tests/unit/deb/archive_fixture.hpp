@@ -54,6 +54,7 @@ struct Fixture {
   deb::ArchiveOptions options{
       .cache_dir = directory.path() / "cache",
       .verify = {.keyrings = {directory.path() / "keyring.gpg"}, .now = signed_at + day},
+      .verdict_key = directory.path() / "state" / "verdict.key",
       .retry = {.first_delay = 1ms, .max_delay = 2ms}};
 
   Fixture() {

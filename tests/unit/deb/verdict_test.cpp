@@ -1,4 +1,5 @@
 #include "archive_fixture.hpp"
+#include "support/temp.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -14,9 +15,14 @@ std::filesystem::path verdict_of(const Fixture& fixture) {
 /// When librnp judged last: a judgement is written down at once.
 std::int64_t judged(const Fixture& fixture) {
   const std::string content = content_of(verdict_of(fixture));
-  return nlohmann::json::parse(content.substr(0, content.find('\n')))
+  const auto head = content.find('\n') + 1;
+  return nlohmann::json::parse(content.substr(head, content.find('\n', head) - head))
       .at("judged")
       .get<std::int64_t>();
+}
+
+bool has_verdicts(const Fixture& fixture) {
+  return std::filesystem::exists(fixture.options.cache_dir / "verdicts");
 }
 
 } // namespace
@@ -99,23 +105,57 @@ TEST_CASE("a verdict ends with the key that it rests on", "[deb][verdict][tamper
   CHECK_THAT(error.message(), ContainsSubstring("expired"));
 }
 
-TEST_CASE("a damaged verdict is none", "[deb][verdict]") {
+TEST_CASE("a verdict that was made or changed by somebody else is none", "[deb][verdict][tamper]") {
   Fixture fixture;
   const auto index = fixture.snapshot();
   const auto file = verdict_of(fixture);
   const std::string content = content_of(file);
-  const auto edited = [&](const std::string& name, const nlohmann::json& value) {
-    const auto end = content.find('\n');
-    auto head = nlohmann::json::parse(content.substr(0, end));
-    head[name] = value;
-    return head.dump() + content.substr(end);
-  };
-  const std::string damaged = GENERATE_COPY(
-      std::string(), std::string("{}\n"), std::string("nonsense"), std::string("[1]\n"),
-      content.substr(0, content.size() / 2), flipped(content, content.size() - 30),
-      edited("judged", "now"), edited("by", "aipack 0.0.0"), edited("signed_by", 1),
-      edited("message", oci::Digest::of("another").to_string()));
-  io::write_file_atomically(file, io::as_bytes(damaged));
-  CHECK(fixture.snapshot().fingerprint() == index.fingerprint());
-  CHECK(content_of(file) == content);
+  const auto at = fixture.options.verify.now;
+  fixture.options.verify.now += 1;
+  SECTION("damaged") {
+    const std::string damaged = GENERATE_COPY(
+        std::string(), std::string("\n"), std::string("nonsense"), std::string("\n{}\n"),
+        content.substr(0, content.size() / 2), flipped(content, content.size() - 30),
+        flipped(content, content.find("judged") + 9), flipped(content, 3));
+    io::write_file_atomically(file, io::as_bytes(damaged));
+  }
+  SECTION("sealed with another key, in a cache from elsewhere") {
+    std::filesystem::remove(fixture.options.verdict_key);
+  }
+  SECTION("under a key that others can read") {
+    std::filesystem::permissions(fixture.options.verdict_key, std::filesystem::perms::group_read,
+                                 std::filesystem::perm_options::add);
+    CHECK(fixture.snapshot().fingerprint() == index.fingerprint());
+    CHECK(content_of(file) == content); // judged anew, and not remembered
+    return;
+  }
+  SECTION("of another InRelease") {
+    TestArchive newer = hello_archive();
+    newer.date += 1000;
+    fixture.publish(newer);
+    fixture.options.verify.now += 2000;
+    (void)fixture.snapshot();
+    io::write_file_atomically(file, io::as_bytes(content));
+  }
+  CHECK_NOTHROW(fixture.snapshot());
+  CHECK(judged(fixture) == fixture.options.verify.now);
+  CHECK(judged(fixture) != at);
+}
+
+TEST_CASE("without a key of the user's nothing is remembered", "[deb][verdict]") {
+  Fixture fixture;
+  SECTION("none is wished") {
+    fixture.options.verdict_key.clear();
+  }
+  SECTION("it cannot be made") {
+    testing::write_file(fixture.directory.path() / "state", "a file");
+  }
+  SECTION("it is none") {
+    std::filesystem::create_directories(fixture.options.verdict_key.parent_path());
+    testing::write_file(fixture.options.verdict_key, "too short");
+    std::filesystem::permissions(fixture.options.verdict_key, std::filesystem::perms::owner_read);
+  }
+  CHECK_NOTHROW(fixture.snapshot());
+  CHECK_NOTHROW(fixture.snapshot());
+  CHECK_FALSE(has_verdicts(fixture));
 }
