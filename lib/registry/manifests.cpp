@@ -241,6 +241,31 @@ http::Response send_manifest(Session& session, const Document& document,
   return response;
 }
 
+namespace {
+
+/// docker-registry, given one blob by several clients at once, writes its link anew for each, and
+/// who puts a manifest in between hears that it does not know the blob.
+http::Response send_known(Session& session, const Document& document, std::string_view target,
+                          const std::string& name, const Operation& op) {
+  constexpr unsigned most_tries = 4;
+  for (unsigned tries = 1;; ++tries) {
+    try {
+      return send_manifest(session, document, target, name, Repeat::safe, op);
+    } catch (const RegistryError& error) {
+      if (!means_blob_unknown(error) || tries == most_tries) {
+        throw;
+      }
+    }
+    http::wait(std::chrono::milliseconds(50) * (1U << (tries - 1)), op);
+  }
+}
+
+} // namespace
+
+bool means_blob_unknown(const RegistryError& error) {
+  return error.has("MANIFEST_BLOB_UNKNOWN");
+}
+
 SubjectReport put_manifest(Session& session, EndpointMemory& memory, const Document& document,
                            std::string_view tag, const oci::Reference& repository,
                            const Operation& op) {
@@ -251,7 +276,7 @@ SubjectReport put_manifest(Session& session, EndpointMemory& memory, const Docum
   }
   const std::string_view target = tag.empty() ? std::string_view(digest) : tag;
   const std::string name = full_name(repository, target);
-  const http::Response response = send_manifest(session, document, target, name, Repeat::safe, op);
+  const http::Response response = send_known(session, document, target, name, op);
   return publish_subject(session, memory, document, response, repository, op);
 }
 

@@ -31,6 +31,9 @@ namespace aipack::registry {
 [[nodiscard]] http::Response send_manifest(Session& session, const Document& document,
                                            std::string_view tag_or_digest, const std::string& name,
                                            Repeat repeat, const Operation& op);
+/// A registry that may just be storing the blob once more (manifests.cpp).
+[[nodiscard]] bool means_blob_unknown(const RegistryError& error);
+
 /// Repository::put_manifest(). `repository` is the repository's name for messages.
 SubjectReport put_manifest(Session& session, EndpointMemory& memory, const Document& document,
                            std::string_view tag, const oci::Reference& repository,

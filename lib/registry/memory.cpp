@@ -1,7 +1,6 @@
 #include "memory.hpp"
 
 #include "aipack/core/error.hpp"
-#include "aipack/io/temp_file.hpp"
 
 #include "json.hpp"
 
@@ -165,6 +164,25 @@ EndpointMemory::EndpointMemory(std::filesystem::path file, std::string origin, C
 
 EndpointMemory::~EndpointMemory() {
   save();
+}
+
+std::unique_ptr<io::FileLock> EndpointMemory::lock_tag(const std::string& name,
+                                                       const Operation& op) const {
+  if (file_.empty()) {
+    return nullptr;
+  }
+  const auto directory = file_.parent_path().parent_path() / "turns";
+  const auto file = oci::Digest::of(origin_ + " " + name).hex().substr(0, 32) + ".lock";
+  try {
+    std::filesystem::create_directories(directory);
+    return std::make_unique<io::FileLock>(directory / file, op, io::FileLock::Afterwards::remove);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::cancelled) {
+      throw;
+    }
+  } catch (const std::filesystem::filesystem_error&) { // NOLINT(bugprone-empty-catch)
+  }
+  return nullptr; // a state that cannot be written is none
 }
 
 std::filesystem::path EndpointMemory::file_in(const std::filesystem::path& state_dir,

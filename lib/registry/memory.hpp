@@ -1,5 +1,6 @@
 #pragma once
 
+#include "aipack/io/temp_file.hpp"
 #include "aipack/oci/digest.hpp"
 #include "aipack/registry/registry.hpp"
 
@@ -65,6 +66,10 @@ public:
 
   /// Whose turn it is to update a tag that others write too, "REPOSITORY:TAG"; not kept.
   [[nodiscard]] Turns& tag_turns() noexcept { return tag_turns_; }
+  /// The same among the processes that share the state directory, from reading to writing. Null
+  /// where there is none, or nothing can be written to it.
+  [[nodiscard]] std::unique_ptr<io::FileLock> lock_tag(const std::string& name,
+                                                       const Operation& op) const;
   /// Those who add to an index of referrers, by the same names; not kept.
   [[nodiscard]] JointWork<Referrer>& index_updates() noexcept { return index_updates_; }
 

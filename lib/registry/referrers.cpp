@@ -176,7 +176,10 @@ SubjectReport publish_subject(Session& session, EndpointMemory& memory, const Do
             [&](const std::list<Referrer>& entries, const Operation& inner) {
               const auto turn = memory.tag_turns().take(key, inner);
               IndexMerge merge(subject->digest, entries, name);
-              update_tag(session, tag, name, std::ref(merge), inner, settling);
+              update_tag(
+                  session, tag, name, std::ref(merge),
+                  [&](const Operation& waiting) { return memory.lock_tag(key, waiting); }, inner,
+                  settling);
             },
             op);
       },

@@ -174,10 +174,12 @@ Document Repository::update_tag(std::string_view tag, const Merge& merge,
                 fmt::format("cannot update {}: what a digest names never changes", quoted(name)));
   }
   const Place& home = *impl_->home;
-  const auto turn = home.memory->tag_turns().take(fmt::format("{}:{}", home.repository(), tag), op);
+  const auto key = fmt::format("{}:{}", home.repository(), tag);
+  const auto turn = home.memory->tag_turns().take(key, op);
   return registry::update_tag(
       *home.session, tag, name,
-      [&](const Document* current) { return Merged{.changed = merge(current)}; }, op);
+      [&](const Document* current) { return Merged{.changed = merge(current)}; },
+      [&](const Operation& waiting) { return home.memory->lock_tag(key, waiting); }, op);
 }
 
 std::vector<Referrer> Repository::referrers(const oci::Digest& subject,

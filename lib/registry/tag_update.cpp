@@ -25,11 +25,13 @@ milliseconds between(milliseconds low, milliseconds high) {
 class TagUpdate {
 public:
   TagUpdate(Session& session, std::string_view tag, const std::string& name, const TagMerge& merge,
-            const Settling& settling)
-      : session_(session), tag_(tag), name_(name), merge_(merge), settling_(settling),
-        settle_(settling.shortest) {}
+            const TagTurn& take_turn, const Settling& settling)
+      : session_(session), tag_(tag), name_(name), merge_(merge), take_turn_(take_turn),
+        settling_(settling), settle_(settling.shortest) {}
 
   Document run(const Operation& op) {
+    turn_ = take_turn_(op);
+    has_turns_ = turn_ != nullptr;
     for (bool is_first = true;; is_first = false) {
       const auto read_at = Clock::now();
       auto current = try_fetch_manifest(session_, tag_, name_, op);
@@ -38,23 +40,31 @@ public:
         if (is_first || is_settled(current->descriptor.digest, read_at)) {
           return *std::move(current);
         }
+        turn_.reset();
         http::wait(between(settle_ / 4, settle_ / 2), op);
         continue;
       }
       there_since_.reset();
       watched_.reset();
       if (writes_ > 0 && !has_waited_) {
+        turn_.reset();
         const milliseconds most = settle_ / 8 * std::min(1U << std::min(writes_, 5U), 16U);
         http::wait(merged.lacks_ours ? between(milliseconds(0), most) : between(most, most * 2),
                    op);
         has_waited_ = true;
         continue;
       }
+      if (has_turns_ && !turn_) {
+        turn_ = take_turn_(op);
+        has_turns_ = turn_ != nullptr;
+        continue; // read while nobody writes
+      }
       // The limit of before: a late one raises it, for those that come after it.
       const auto limit = settle_ / settling_.windows;
       if (measure_window(read_at) <= limit || settle_ >= settling_.longest) {
         has_waited_ = false;
         write(*merged.changed, read_at, op);
+        turn_.reset();
       }
     }
   }
@@ -100,7 +110,8 @@ private:
     } catch (const RegistryError& error) {
       const int status = error.answer().status;
       constexpr unsigned most_failures = 5;
-      if ((status != 0 && !is_worth_repeating(status)) || ++failures_ == most_failures) {
+      const bool may_pass = status == 0 || is_worth_repeating(status) || means_blob_unknown(error);
+      if (!may_pass || ++failures_ == most_failures) {
         throw;
       }
       http::wait(http::retry_delay({}, failures_ + 1), op);
@@ -136,7 +147,10 @@ private:
   const std::string tag_;
   const std::string& name_;
   const TagMerge& merge_;
+  const TagTurn& take_turn_;
   const Settling settling_;
+  bool has_turns_ = false;
+  std::unique_ptr<io::FileLock> turn_{};           ///< ours, from reading to writing
   std::optional<oci::Digest> watched_{};           ///< what the tag named last
   Clock::time_point unchanged_since_{};            ///< it has named just that
   std::optional<Clock::time_point> there_since_{}; ///< no read lacked anything
@@ -149,8 +163,9 @@ private:
 } // namespace
 
 Document update_tag(Session& session, std::string_view tag, const std::string& name,
-                    const TagMerge& merge, const Operation& op, const Settling& settling) {
-  return TagUpdate(session, tag, name, merge, settling).run(op);
+                    const TagMerge& merge, const TagTurn& take_turn, const Operation& op,
+                    const Settling& settling) {
+  return TagUpdate(session, tag, name, merge, take_turn, settling).run(op);
 }
 
 } // namespace aipack::registry

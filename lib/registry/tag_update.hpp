@@ -1,11 +1,13 @@
 #pragma once
 
+#include "aipack/io/temp_file.hpp"
 #include "aipack/registry/registry.hpp"
 
 #include "session.hpp"
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,6 +33,10 @@ struct Merged {
 /// it saw. What it throws ends the update.
 using TagMerge = std::function<Merged(const Document* current)>;
 
+/// Waits until no other process of this machine is between reading and writing the tag. May give
+/// null: then nobody takes turns.
+using TagTurn = std::function<std::unique_ptr<io::FileLock>(const Operation& op)>;
+
 /// Changes a manifest under a tag that others change too: read, merge, write. Registries know no
 /// "write if unchanged", so whoever reads before we write and writes after us takes what is ours
 /// away unknowingly. Therefore:
@@ -38,6 +44,7 @@ using TagMerge = std::function<Merged(const Document* current)>;
 /// - It is done when the tag has held what is ours, unchanged, for longer than any writer takes
 ///   from reading to writing (its window). Who writes after that has read it. Where others never
 ///   stop adding, it is enough to have seen it there for several times as long.
+/// - Processes that can take turns do, from reading to writing: they do not take from each other.
 /// - A window is kept short: a write is never repeated, one that comes late reads anew.
 /// - A merge that finds something missing that it has seen may put it back, its own soon, others'
 ///   later: so what was lost returns as long as one writer that saw it is at work.
@@ -49,6 +56,7 @@ using TagMerge = std::function<Merged(const Document* current)>;
 /// `name` is what messages call it: "r.example/team/model:1". Returns what the tag names then. What
 /// is there already costs one read.
 Document update_tag(Session& session, std::string_view tag, const std::string& name,
-                    const TagMerge& merge, const Operation& op, const Settling& settling = {});
+                    const TagMerge& merge, const TagTurn& take_turn, const Operation& op,
+                    const Settling& settling = {});
 
 } // namespace aipack::registry

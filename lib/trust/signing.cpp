@@ -66,22 +66,44 @@ public:
         op_(op) {}
 
   SigningReport run() {
+    write_missing();
+    const auto report = report_;
+    // Registries without the means to tell writers apart let a slow one of them undo others: what
+    // is gone by now is written again.
+    constexpr unsigned most_rounds = 3;
+    for (unsigned round = 1;; ++round) {
+      try {
+        check();
+        return report;
+      } catch (const Unproved&) {
+        if (round == most_rounds) {
+          throw;
+        }
+      }
+      write_missing();
+    }
+  }
+
+private:
+  void write_missing() {
     look();
     warn();
     annex_.attach(documents(), op_);
     annex_.attach(attestations(), op_);
     annex_.attach(signatures(), op_);
     sign_at_tags();
-    // As a verifier sees it from now on.
-    prove([&](const oci::Descriptor& image) { return annex_.read(image, op_); }, what_, payloads_,
-          signatory_, options_, op_);
-    return report_;
   }
 
-private:
+  /// As a verifier sees it from now on.
+  void check() {
+    prove([&](const oci::Descriptor& image) { return annex_.read(image, op_); }, what_, payloads_,
+          signatory_, options_, op_);
+  }
+
   // --- what is there
 
   void look() {
+    before_.clear();
     std::map<oci::Digest, oci::Descriptor> images;
     const auto add = [&](const oci::Descriptor& image) { images.emplace(image.digest, image); };
     std::ranges::for_each(what_.signed_images, add);
