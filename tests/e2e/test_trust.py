@@ -240,6 +240,12 @@ def test_notation_verifies_when_it_was_asked_for(aipack, registry, tmp_path):
     run(notation, "cert", "add", "--type", "ca", "--store", "example", root, env=environment)
     run(notation, "policy", "import", policy, env=environment)
     run(notation, "verify", "--insecure-registry", reference, env=environment)
+    strange = certificates(tmp_path / "strange")[2]
+    strangers = {**environment, "XDG_CONFIG_HOME": str(tmp_path / "strangers")}
+    run(notation, "cert", "add", "--type", "ca", "--store", "example", strange, env=strangers)
+    run(notation, "policy", "import", policy, env=strangers)
+    assert run(notation, "verify", "--insecure-registry", reference, env=strangers, check=False).returncode != 0
+    verdict(aipack, reference, "--notation-certificate", strange, expect=5)
     judged = verdict(aipack, reference, "--notation-certificate", root, "--notation-subject", "C=US, ST=WA, O=Example")
     assert [signature["format"] for signature in judged["signatures"] if signature["verified"]] == ["notation-jws"]
     verdict(aipack, reference, "--trusted-root", root, "--certificate-identity", "release@example.org", "--attestation", "spdxjson")
@@ -248,6 +254,7 @@ def test_notation_verifies_when_it_was_asked_for(aipack, registry, tmp_path):
 
 def certificates(directory):
     """A private authority and a code-signing certificate: key, chain, root."""
+    directory.mkdir(exist_ok=True)
     config = directory / "openssl.cnf"
     config.write_text("[req]\ndistinguished_name=dn\nprompt=no\n[dn]\nC=US\nST=WA\nO=Example\nCN=example\n"
                       "[ca]\nbasicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\n"
