@@ -177,10 +177,20 @@ Sealed<Document> seal_as(Document document, std::string_view media_type, std::st
 
 // --- reading ---
 
+/// The other registered algorithm: image-spec, descriptor.md, "SHA-512".
+bool is_sha512(std::string_view text) noexcept {
+  constexpr std::string_view prefix = "sha512:";
+  return text.starts_with(prefix) && text.size() == prefix.size() + 128 &&
+         text.find_first_not_of("0123456789abcdef", prefix.size()) == std::string_view::npos;
+}
+
 Digest read_digest(const JsonReader& field) {
   const std::string text = field.text();
   if (const auto digest = Digest::try_parse(text)) {
     return *digest;
+  }
+  if (is_sha512(text)) { // no damage: a good document that aipack cannot follow
+    field.refuse("is a sha512 digest, and aipack knows sha256 alone", ErrorCode::unsupported);
   }
   field.refuse("must be 'sha256:' and 64 lower-case hexadecimal digits, not " +
                aipack::quoted(text));

@@ -57,9 +57,9 @@ std::string JsonReader::child(std::string_view key) const {
   return path_.empty() ? std::string(key) : path_ + "." + std::string(key);
 }
 
-void JsonReader::refuse(std::string_view cause) const {
+void JsonReader::refuse(std::string_view cause, ErrorCode code) const {
   throw FormatError(std::string(document_), std::nullopt,
-                    "its field " + aipack::quoted(path_) + " " + std::string(cause));
+                    "its field " + aipack::quoted(path_) + " " + std::string(cause), code);
 }
 
 std::optional<JsonReader> JsonReader::find(const char* key) const {

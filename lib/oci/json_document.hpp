@@ -1,5 +1,7 @@
 #pragma once
 
+#include "aipack/core/error.hpp"
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -47,7 +49,7 @@ public:
       fn(key, JsonReader(member, document_, child(key)));
     }
   }
-  [[noreturn]] void refuse(std::string_view cause) const;
+  [[noreturn]] void refuse(std::string_view cause, ErrorCode code = ErrorCode::corrupt) const;
 
 private:
   void check(bool holds, std::string_view cause) const {

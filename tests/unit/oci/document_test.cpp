@@ -200,6 +200,23 @@ TEST_CASE("parse_manifest refuses hostile documents", "[oci][document]") {
   CHECK_THAT(error.message(), ContainsSubstring("evil"));
 }
 
+TEST_CASE("a sha512 digest is no damage, and not supported", "[oci][document]") {
+  const std::string good = "sha512:" + std::string(128, 'a');
+  const auto [digest, expected] = GENERATE_COPY(table<std::string, ErrorCode>({
+      {good, ErrorCode::unsupported},
+      {good + "a", ErrorCode::corrupt},
+      {good.substr(0, 70), ErrorCode::corrupt},
+      {"sha512:" + std::string(128, 'A'), ErrorCode::corrupt},
+  }));
+  CAPTURE(digest);
+  const std::string text = R"({"schemaVersion":2,"manifests":[{"mediaType":"t","digest":")" +
+                           digest + R"(","size":1}]})";
+  const FormatError error = failure_of([&text] { return parse_index(text, "i"); });
+  CHECK(error.code() == expected);
+  CHECK_THAT(error.message(), ContainsSubstring("'manifests[0].digest'"));
+  CHECK_THAT(error.message(), ContainsSubstring("sha256"));
+}
+
 TEST_CASE("parse_index refuses a manifest, and a document that is both", "[oci][document]") {
   const std::string manifest = seal(small_manifest()).bytes();
   CHECK_THROWS_AS(parse_index(manifest, "i"), FormatError);
