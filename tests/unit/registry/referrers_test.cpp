@@ -93,6 +93,35 @@ TEST_CASE("what refers to a manifest is found, with the API and without", "[regi
   CHECK(f.server.manifest("team/model", f.tag()).has_value() == !by_registry);
 }
 
+TEST_CASE("what is about a manifest that is not there can be put and found",
+          "[registry][referrers]") {
+  const bool by_registry = GENERATE(true, false);
+  Fixture f(by_registry ? RegistryDialect::full() : without_api());
+  const Document absent = document(manifest_text("    "));
+  const auto repository = f.open();
+  const Document made = about(absent.descriptor, "application/x");
+  CHECK(repository.put_manifest(made, "tagged", {}).by_registry == by_registry);
+  CHECK(repository.referrers(absent.descriptor.digest, "", {}) ==
+        std::vector{registry::referrer_of(made)});
+  CHECK_FALSE(repository.find(absent.descriptor.digest.to_string(), {}));
+  // It may come later; what is about it stays.
+  repository.put_manifest(absent, "late", {});
+  CHECK(repository.referrers(absent.descriptor.digest, "", {}).size() == 1);
+}
+
+TEST_CASE("long annotations are listed whole", "[registry][referrers]") {
+  Fixture f(GENERATE(RegistryDialect::full(), without_api()));
+  const Document made = document(
+      manifest_text(R"(,"artifactType":"application/x","subject":{"mediaType":")" + oci_manifest +
+                    R"(","digest":")" + f.subject.descriptor.digest.to_string() + R"(","size":)" +
+                    std::to_string(f.subject.descriptor.size_bytes) +
+                    R"(},"annotations":{"long":")" + std::string(100'000, 'A') + R"("})"));
+  f.open().put_manifest(made, "", {});
+  const auto found = f.open().referrers(f.subject.descriptor.digest, "", {});
+  REQUIRE(found.size() == 1);
+  CHECK(found.front().annotations.at("long").size() == 100'000);
+}
+
 TEST_CASE("that a registry lacks the API is asked once, and remembered", "[registry][referrers]") {
   Fixture f(without_api());
   const io::TempDirectory state;

@@ -178,6 +178,9 @@ TEST_CASE("a blob is mounted from a given repository", "[registry][upload]") {
   CHECK(testing::methods(server) == Requests{"HEAD", "POST"});
   CHECK(server.open_uploads() == 0);
   check_arrived(server, bytes);
+  // Always with its source: registries take a mount without one for an error, or for permission to
+  // look everywhere.
+  CHECK_THAT(server.log().back().target, ContainsSubstring("&from=team%2Fbase"));
 }
 
 TEST_CASE("a mount that opens a session instead is an upload in that session",
@@ -395,8 +398,10 @@ TEST_CASE("bytes that are not those of the digest are refused", "[registry][uplo
     }
   };
   const Liar liar;
+  const std::string way = GENERATE("auto", "single", "stream", "chunked");
+  INFO(way);
   const RegistryServer server;
-  Client client(server);
+  Client client(server, {}, 600'000, way);
   try {
     client.repository().upload(liar, {}, op);
     FAIL("it was taken");
@@ -405,6 +410,35 @@ TEST_CASE("bytes that are not those of the digest are refused", "[registry][uplo
   }
   CHECK(server.blobs().empty());
   CHECK(testing::settles([&] { return server.open_uploads() == 0; }));
+}
+
+TEST_CASE("a blob that is named another at its close is looked for under its own name",
+          "[registry][upload]") {
+  const bool is_there = GENERATE(true, false);
+  RegistryServer server;
+  server.set_faults([&, closed = false](const test::RegistryRequest& request) mutable {
+    if (request.method == "PUT") {
+      closed = true;
+      return test::RegistryFault::of(test::RegistryFault::Kind::wrong_digest);
+    }
+    return closed && !is_there && request.method == "HEAD"
+               ? test::RegistryFault::respond(404, "BLOB_UNKNOWN")
+               : test::RegistryFault{};
+  });
+  Client client(server);
+  const std::string bytes = bytes_of(2'000'000);
+  if (is_there) {
+    CHECK(client.repository().upload(*blob_of(bytes), {}, op).arrival == Arrival::uploaded);
+    CHECK(testing::methods(server) == Requests{"HEAD", "POST", "PUT", "HEAD"});
+    return;
+  }
+  try {
+    client.repository().upload(*blob_of(bytes), {}, op);
+    FAIL("it was taken");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::corrupt);
+    CHECK_THAT(error.message(), ContainsSubstring("another digest"));
+  }
 }
 
 TEST_CASE("a file that changes while it is sent is an error, and nothing is left",
