@@ -73,11 +73,23 @@ class TestRegistry:
         self.address, self.log = address, log
 
     def requests(self):
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """Those that ended; a line that is just being written is left for later."""
+        text = self.log.read_text() if self.log.exists() else ""
+        return [json.loads(line) for line in text.rpartition("\n")[0].splitlines()]
 
     def uploaded_bytes(self):
         """Bytes of blobs that arrived, those of broken requests included."""
         return sum(request["received"] for request in self.requests() if request["method"] in ("PATCH", "PUT", "POST") and "/blobs/" in request["target"])
+
+    def uploaded_for(self):
+        """{digest: bytes} of the blobs that are there, in all sessions that were closed with them."""
+        requests = self.requests()
+        sessions = {request["upload"]: request["digest"] for request in requests if request["method"] == "PUT" and request["upload"] and request["status"] == 201}
+        sums = {}
+        for request in requests:
+            if digest := sessions.get(request["upload"]):
+                sums[digest] = sums.get(digest, 0) + request["received"]
+        return sums
 
 
 @contextlib.contextmanager
