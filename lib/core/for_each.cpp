@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 
 #include <sched.h>
@@ -15,19 +15,25 @@ namespace aipack {
 
 namespace {
 
-/// What the workers of one call share.
+/// What the workers of one call share. Each of them hires the next when it finds work and more is
+/// left: starting a thread takes longer than many an item, and small work is done before the last
+/// of the threads that it might have had would have started.
 class Crew {
 public:
-  Crew(std::size_t count, const Operation& op,
+  Crew(std::size_t count, unsigned limit, const Operation& op,
        const std::function<void(std::size_t, const Operation&)>& fn)
-      : count_(count), fn_(fn), outer_(op), inner_{stop_.get_token(), op.progress, op.parent} {}
+      : count_(count), most_helpers_(std::min<std::size_t>(limit, count) - 1), fn_(fn),
+        outer_(op), inner_{stop_.get_token(), op.progress, op.parent} {}
 
   /// Takes indices in rising order until none is left or someone asked to stop.
   void work() noexcept {
-    while (!stop_.stop_requested()) {
+    for (bool is_first = true; !stop_.stop_requested(); is_first = false) {
       const std::size_t index = next_.fetch_add(1, std::memory_order_relaxed);
       if (index >= count_) {
         return;
+      }
+      if (is_first) {
+        hire();
       }
       try {
         fn_(index, inner_);
@@ -44,6 +50,21 @@ public:
   /// crew.
   void stop() noexcept { stop_.request_stop(); }
 
+  /// The caller's last act. Whoever is joined hires nobody any more.
+  void join() {
+    for (std::size_t i = 0;; ++i) {
+      std::jthread* helper = nullptr;
+      {
+        const std::lock_guard lock(mutex_);
+        if (i == helpers_.size()) {
+          return;
+        }
+        helper = &helpers_[i];
+      }
+      helper->join();
+    }
+  }
+
   /// After all workers have joined.
   void rethrow() const {
     if (failure_) {
@@ -58,6 +79,18 @@ public:
   }
 
 private:
+  void hire() noexcept {
+    const std::lock_guard lock(mutex_);
+    if (helpers_.size() >= most_helpers_ || next_.load(std::memory_order_relaxed) >= count_) {
+      return;
+    }
+    try {
+      helpers_.emplace_back([this] { work(); });
+    } catch (const std::exception&) {
+      most_helpers_ = helpers_.size(); // a limit on threads: fewer hands, the same result
+    }
+  }
+
   // A sibling that was told to stop ends in "cancelled"; that must never hide the error that caused
   // it.
   void fail(std::size_t index, bool cancelled) noexcept {
@@ -73,7 +106,9 @@ private:
     stop();
   }
 
-  std::size_t count_;
+  const std::size_t count_;
+  std::size_t most_helpers_;
+  std::deque<std::jthread> helpers_; ///< stay where they are while others are added
   const std::function<void(std::size_t, const Operation&)>& fn_;
   const Operation& outer_;
   std::stop_source stop_;
@@ -98,21 +133,10 @@ void for_each_index(std::size_t count, unsigned limit, const Operation& op,
     }
     return;
   }
-  Crew crew(count, op, fn);
+  Crew crew(count, limit, op, fn);
   const std::stop_callback forward(op.stop, [&crew] { crew.stop(); });
-  {
-    std::vector<std::jthread> threads;
-    const std::size_t helpers = std::min<std::size_t>(limit, count) - 1;
-    threads.reserve(helpers);
-    try {
-      while (threads.size() < helpers) {
-        threads.emplace_back([&crew] { crew.work(); });
-      }
-    } catch (const std::system_error&) {
-      // A process limit on threads: fewer hands, the same result.
-    }
-    crew.work();
-  }
+  crew.work();
+  crew.join();
   crew.rethrow();
 }
 

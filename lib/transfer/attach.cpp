@@ -119,6 +119,9 @@ public:
       : name_(location.to_string()), layout_(blob::Layout::open(location.path)) {}
 
   void attach(const std::vector<MemoryArtifact>& artifacts, const Operation& op) override {
+    if (artifacts.empty()) {
+      return;
+    }
     store(artifacts, op);
     std::vector<blob::Layout::Entry> entries;
     for (const auto& artifact : artifacts) {
