@@ -164,8 +164,8 @@ Papers make_papers(Context& context, const Plan& plan, const Composed& composed,
     for (const auto& model : plan.models) {
       if (!is_digested(model)) {
         papers.notes.push_back(
-            fmt::format("model {} has no signature of its own: a file beyond {} would be read "
-                        "once more (--sign-large-models); the image's covers it",
+            fmt::format("model {} has no signature of its own, for which a file beyond {} would "
+                        "be read once more; the image's signature covers it",
                         quoted(model.name), human_bytes(max_digested_bytes)));
       }
     }

@@ -22,6 +22,7 @@ namespace {
 
 constexpr std::uint64_t max_verdict_bytes = max_release_bytes + (std::uint64_t{64} << 10);
 constexpr std::size_t key_bytes = 32;
+constexpr std::uint64_t max_key_file_bytes = 4096;
 
 // The file: the seal of all that follows, in hex; a line of JSON; the signed text byte by byte.
 //   <seal>
@@ -65,12 +66,12 @@ std::string read_key(const std::filesystem::path& file) {
   if (!is_private(file)) {
     return {};
   }
-  auto key = io::read_text_file(file, key_bytes);
+  auto key = io::read_text_file(file, max_key_file_bytes);
   return key.size() == key_bytes ? key : std::string();
 }
 
 /// One of several that make it at once wins; a later run finds that one.
-std::string make_key(const std::filesystem::path& file) {
+std::string make_key(const std::filesystem::path& file, io::TempFile::IfExists if_exists) {
   std::array<unsigned char, key_bytes> bytes{};
   if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
     return {};
@@ -78,7 +79,7 @@ std::string make_key(const std::filesystem::path& file) {
   std::filesystem::create_directories(file.parent_path());
   io::TempFile made(file.parent_path());
   made.write(std::as_bytes(std::span(bytes)));
-  made.commit(file, io::TempFile::IfExists::keep, io::Durability::cached, 0600);
+  made.commit(file, if_exists, io::Durability::synced, 0600);
   return read_key(file);
 }
 
@@ -134,9 +135,16 @@ const std::string& Verdicts::key() {
     key_.emplace();
     try {
       std::error_code failed;
-      if (!key_file_.empty()) {
-        key_ =
-            std::filesystem::exists(key_file_, failed) ? read_key(key_file_) : make_key(key_file_);
+      if (key_file_.empty()) {
+        return *key_;
+      }
+      if (!std::filesystem::exists(key_file_, failed)) {
+        key_ = make_key(key_file_, io::TempFile::IfExists::keep);
+      } else if (is_private(key_file_)) {
+        key_ = read_key(key_file_);
+        if (key_->empty()) { // ours, and broken: by a crash, perhaps
+          key_ = make_key(key_file_, io::TempFile::IfExists::replace);
+        }
       }
     } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): nothing is remembered
     }

@@ -30,8 +30,6 @@ public:
         settling_(settling), settle_(settling.shortest) {}
 
   Document run(const Operation& op) {
-    turn_ = take_turn_(op);
-    has_turns_ = turn_ != nullptr;
     for (bool is_first = true;; is_first = false) {
       const auto read_at = Clock::now();
       auto current = try_fetch_manifest(session_, tag_, name_, op);
@@ -57,7 +55,9 @@ public:
       if (has_turns_ && !turn_) {
         turn_ = take_turn_(op);
         has_turns_ = turn_ != nullptr;
-        continue; // read while nobody writes
+        if (has_turns_) {
+          continue; // read while nobody writes
+        }
       }
       // The limit of before: a late one raises it, for those that come after it.
       const auto limit = settle_ / settling_.windows;
@@ -114,6 +114,7 @@ private:
       if (!may_pass || ++failures_ == most_failures) {
         throw;
       }
+      turn_.reset();
       http::wait(http::retry_delay({}, failures_ + 1), op);
       return; // whatever became of it: it is read anew
     }
@@ -149,7 +150,7 @@ private:
   const TagMerge& merge_;
   const TagTurn& take_turn_;
   const Settling settling_;
-  bool has_turns_ = false;
+  bool has_turns_ = true;                          ///< as far as is known
   std::unique_ptr<io::FileLock> turn_{};           ///< ours, from reading to writing
   std::optional<oci::Digest> watched_{};           ///< what the tag named last
   Clock::time_point unchanged_since_{};            ///< it has named just that

@@ -33,8 +33,8 @@ struct Merged {
 /// it saw. What it throws ends the update.
 using TagMerge = std::function<Merged(const Document* current)>;
 
-/// Waits until no other process of this machine is between reading and writing the tag. May give
-/// null: then nobody takes turns.
+/// Waits until no other process that shares our state directory is between reading and writing the
+/// tag. Null: we take no turns, others may.
 using TagTurn = std::function<std::unique_ptr<io::FileLock>(const Operation& op)>;
 
 /// Changes a manifest under a tag that others change too: read, merge, write. Registries know no

@@ -43,25 +43,21 @@ class MergedOnce {
 public:
   explicit MergedOnce(const MergeArtifact& merge) : merge_(merge) {}
 
-  struct Result {
-    std::optional<MemoryArtifact> artifact;
-    bool is_new; ///< its blobs were not written yet
-  };
-  const Result& of(const registry::Document* now) {
+  const std::optional<MemoryArtifact>& of(const registry::Document* now) {
     const auto digest = now != nullptr ? std::optional(now->descriptor.digest) : std::nullopt;
-    if (result_ && digest == made_from_) {
-      result_->is_new = false;
-    } else {
-      result_ = Result{merge_(now), true};
+    if (is_first_ || digest != made_from_) {
+      made_ = merge_(now);
       made_from_ = digest;
+      is_first_ = false;
     }
-    return *result_;
+    return made_;
   }
 
 private:
   const MergeArtifact& merge_;
+  bool is_first_ = true;
   std::optional<oci::Digest> made_from_;
-  std::optional<Result> result_;
+  std::optional<MemoryArtifact> made_;
 };
 
 class RegistryAnnex final : public Annex {
@@ -86,14 +82,12 @@ public:
     repository_.update_tag(
         tag,
         [&](const registry::Document* now) -> std::optional<registry::Document> {
-          const auto& [artifact, is_new] = merged.of(now);
+          const auto& artifact = merged.of(now);
           if (!artifact) {
             return std::nullopt;
           }
-          if (is_new) {
-            for (const auto& blob : artifact->blobs) {
-              repository_.upload(*blob, {}, op);
-            }
+          for (const auto& blob : artifact->blobs) {
+            repository_.upload(*blob, {}, op);
           }
           return artifact->document;
         },
@@ -135,13 +129,11 @@ public:
     layout_.update(
         [&](const oci::Index& index) -> std::vector<blob::Layout::Entry> {
           const auto now = find(index, tag);
-          const auto& [artifact, is_new] = merged.of(now ? &*now : nullptr);
+          const auto& artifact = merged.of(now ? &*now : nullptr);
           if (!artifact) {
             return {};
           }
-          if (is_new) {
-            store({*artifact}, op);
-          }
+          store({*artifact}, op);
           return {{artifact->document.descriptor, std::string(tag)}};
         },
         op);

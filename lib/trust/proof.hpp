@@ -19,8 +19,10 @@ using OpenImage = std::function<std::shared_ptr<transfer::Origin>(const oci::Des
 class Unproved final : public Error {
 public:
   explicit Unproved(std::string message)
-      : Error(Error(ErrorCode::corrupt, std::move(message))
-                  .with_hint("the registry alters or hides what it is given; nothing was named")) {}
+      : Error(
+            Error(ErrorCode::corrupt, std::move(message))
+                .with_hint("the registry alters or hides what it is given, or another writer keeps "
+                           "undoing it; nothing was named")) {}
 };
 
 /// Everything that `what` asks for is found where a verifier finds it, and verifies: each statement

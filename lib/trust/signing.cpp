@@ -3,6 +3,7 @@
 #include "aipack/core/error.hpp"
 #include "aipack/core/for_each.hpp"
 #include "aipack/core/text.hpp"
+#include "aipack/http/http.hpp"
 #include "aipack/trust/verification.hpp"
 
 #include "proof.hpp"
@@ -10,6 +11,7 @@
 #include "verification_impl.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -66,44 +68,50 @@ public:
         op_(op) {}
 
   SigningReport run() {
-    write_missing();
+    look();
+    warn();
+    attach(documents());
+    attach(attestations());
+    attach(signatures());
+    sign_at_tags();
     const auto report = report_;
-    // Registries without the means to tell writers apart let a slow one of them undo others: what
-    // is gone by now is written again.
-    constexpr unsigned most_rounds = 3;
-    for (unsigned round = 1;; ++round) {
-      try {
-        check();
-        return report;
-      } catch (const Unproved&) {
-        if (round == most_rounds) {
-          throw;
-        }
-      }
-      write_missing();
-    }
+    prove_or_repeat();
+    return report;
   }
 
 private:
-  void write_missing() {
-    look();
-    warn();
-    annex_.attach(documents(), op_);
-    annex_.attach(attestations(), op_);
-    annex_.attach(signatures(), op_);
-    sign_at_tags();
+  void attach(std::vector<transfer::MemoryArtifact> artifacts) {
+    annex_.attach(artifacts, op_);
+    std::ranges::move(artifacts, std::back_inserter(attached_));
   }
 
-  /// As a verifier sees it from now on.
-  void check() {
-    prove([&](const oci::Descriptor& image) { return annex_.read(image, op_); }, what_, payloads_,
-          signatory_, options_, op_);
+  /// As a verifier sees it from now on. A registry may be slow to show what it has, and one without
+  /// the means to tell writers apart lets a slow one of them undo the others: then the very same
+  /// artifacts are put once more.
+  void prove_or_repeat() {
+    constexpr std::chrono::milliseconds pause(250);
+    constexpr unsigned most_proofs = 4;
+    for (unsigned proofs = 1;; ++proofs) {
+      try {
+        return prove([&](const oci::Descriptor& image) { return annex_.read(image, op_); }, what_,
+                     payloads_, signatory_, options_, op_);
+      } catch (const Unproved&) {
+        if (proofs == most_proofs) {
+          throw;
+        }
+      }
+      if (proofs % 2 == 1) {
+        http::wait(pause * proofs, op_);
+      } else {
+        annex_.attach(attached_, op_);
+        sign_at_tags();
+      }
+    }
   }
 
   // --- what is there
 
   void look() {
-    before_.clear();
     std::map<oci::Digest, oci::Descriptor> images;
     const auto add = [&](const oci::Descriptor& image) { images.emplace(image.digest, image); };
     std::ranges::for_each(what_.signed_images, add);
@@ -284,6 +292,7 @@ private:
   const Operation& op_;
   SigningReport report_;
   std::map<oci::Digest, Before> before_;
+  std::vector<transfer::MemoryArtifact> attached_;
 };
 
 /// A token's two halves may not belong together: found out before anything is written.

@@ -44,7 +44,8 @@ Result call(const py::object& progress, Work&& work) {
 container_engines(const std::vector<std::string>& names, const Operation& op);
 
 /// How a build is signed: `key` is a Key or None. `signatory` is what the result refers to.
-[[nodiscard]] build::Signing signing_of(const py::object& key, bool sboms, std::int64_t now,
+[[nodiscard]] build::Signing signing_of(const py::object& key, bool sboms, bool large_models,
+                                        std::int64_t now,
                                         std::unique_ptr<sign::Signatory>& signatory);
 
 /// Text out of a model or an image as a Python string: bytes that are not UTF-8 are replaced, since

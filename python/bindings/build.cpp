@@ -219,11 +219,11 @@ void bind_build(py::module_& module) {
       .def("build",
            [](const build::Engine& engine, const build::Plan& plan,
               const std::vector<std::string>& destinations, const std::vector<std::string>& engines,
-              const std::string& engine_tag, const py::object& key, bool sboms, std::int64_t now,
-              const py::object& progress) {
+              const std::string& engine_tag, const py::object& key, bool sboms, bool large_models,
+              std::int64_t now, const py::object& progress) {
              std::unique_ptr<sign::Signatory> signatory;
              build::Outputs outputs{.engine_tag = engine_tag,
-                                    .signing = signing_of(key, sboms, now, signatory),
+                                    .signing = signing_of(key, sboms, large_models, now, signatory),
                                     .signed_name = engine_tag};
              for (const auto& destination : destinations) {
                outputs.destinations.push_back(image::Location::parse(destination));

@@ -148,9 +148,10 @@ void bind_trust(py::module_& module) {
   });
 }
 
-build::Signing signing_of(const py::object& key, bool sboms, std::int64_t now,
+build::Signing signing_of(const py::object& key, bool sboms, bool large_models, std::int64_t now,
                           std::unique_ptr<sign::Signatory>& signatory) {
   build::Signing signing{.sboms = sboms,
+                         .large_models = large_models,
                          .signed_at = std::chrono::sys_seconds(std::chrono::seconds(now))};
   if (!key.is_none()) {
     signatory = std::make_unique<sign::Signatory>(sign::Signatory{.signer = *key.cast<Key&>().key});

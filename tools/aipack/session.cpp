@@ -69,7 +69,8 @@ build::EngineOptions Session::engine_options() const {
   options.data_dirs.push_back(own / AIPACK_RELATIVE_DATA_DIR);
   options.data_dirs.push_back(own / "../share/aipack");
   const auto users_own = [](const char* variable, const char* below_home) {
-    return environment("HOME") != nullptr || environment(variable) != nullptr
+    const char* const value = environment(variable);
+    return environment("HOME") != nullptr || (value != nullptr && *value == '/')
                ? base_directory(variable, below_home) / "aipack"
                : std::filesystem::path();
   };

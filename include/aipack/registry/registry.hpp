@@ -165,8 +165,8 @@ public:
   /// from reading to writing than the update is watched (half a second; four times as long as its
   /// own windows where those are longer), nor against one that writes without reading. What is
   /// there already costs one read, an update that nobody contests a write and half a second;
-  /// threads that update the same tag take turns. A `subject` in the document is not published, and
-  /// blobs that it names must be there. Throws Error{unavailable} when others never let it be.
+  /// threads, and processes with one state_dir, take turns. A `subject` in the document is not
+  /// published; blobs that it names must be there. Throws Error{unavailable} when it never settles.
   using Merge = std::function<std::optional<Document>(const Document* current)>;
   Document update_tag(std::string_view tag, const Merge& merge, const Operation& op) const;
 

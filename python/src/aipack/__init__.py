@@ -197,6 +197,7 @@ class Engine:
         tag: str | None = None,
         key: Key | None = None,
         sbom: bool = False,
+        sign_large_models: bool = False,
         progress: Progress | None = None,
         **request: object,
     ) -> BuildReport:
@@ -208,12 +209,13 @@ class Engine:
                 ``oci:./NAME.oci`` unless it is loaded.
             load: container engines to put it into: ``"docker"``, ``"podman"``, ``"containerd"``.
             tag: its name there, and what signatures in layouts call it; default: ``NAME:latest``.
-            key: signs the image, SBOMs, provenance and the models (see ``read_key``).
+            key: signs the image, SBOMs, provenance and the models (see ``read_key``, and ``sign_large_models``).
             sbom: attach SBOMs, also without a key.
+            sign_large_models: models with a file beyond 64 MiB get a signature of their own, too; they are read once more.
             request: as for ``plan``.
         """
         plan = self.plan(*models, progress=progress, **request)  # type: ignore[arg-type]
-        return self.build_plan(plan, output=output, load=load, tag=tag, key=key, sbom=sbom, progress=progress)
+        return self.build_plan(plan, output=output, load=load, tag=tag, key=key, sbom=sbom, sign_large_models=sign_large_models, progress=progress)
 
     def build_plan(
         self,
@@ -224,13 +226,15 @@ class Engine:
         tag: str | None = None,
         key: Key | None = None,
         sbom: bool = False,
+        sign_large_models: bool = False,
         progress: Progress | None = None,
     ) -> BuildReport:
         """Builds what a plan says; arguments as for ``build``."""
         outputs = [output] if isinstance(output, str) else list(output or ())
         if not outputs and not load:
             outputs = [f"oci:./{plan.default_name}.oci:latest"]
-        return self._engine.build(plan, outputs, list(load), tag or f"{plan.default_name}:latest", key, sbom, int(time.time()), progress)
+        name = tag or f"{plan.default_name}:latest"
+        return self._engine.build(plan, outputs, list(load), name, key, sbom, sign_large_models, int(time.time()), progress)
 
     def copy(
         self,

@@ -15,8 +15,13 @@ def cache_dir() -> str:
 
 
 def verdict_key() -> str:
-    """The secret that seals what the cache remembers of verified releases: outside of the cache."""
-    base = os.environ.get("XDG_STATE_HOME") or str(pathlib.Path.home() / ".local/state")
+    """The secret that seals what the cache remembers of verified releases: outside of the cache. Empty without a home."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(base):
+        try:
+            base = str(pathlib.Path.home() / ".local/state")
+        except RuntimeError:
+            return ""
     return str(pathlib.Path(base) / "aipack" / "verdict.key")
 
 

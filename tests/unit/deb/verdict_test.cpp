@@ -150,12 +150,19 @@ TEST_CASE("without a key of the user's nothing is remembered", "[deb][verdict]")
   SECTION("it cannot be made") {
     testing::write_file(fixture.directory.path() / "state", "a file");
   }
-  SECTION("it is none") {
-    std::filesystem::create_directories(fixture.options.verdict_key.parent_path());
-    testing::write_file(fixture.options.verdict_key, "too short");
-    std::filesystem::permissions(fixture.options.verdict_key, std::filesystem::perms::owner_read);
-  }
   CHECK_NOTHROW(fixture.snapshot());
   CHECK_NOTHROW(fixture.snapshot());
   CHECK_FALSE(has_verdicts(fixture));
+}
+
+TEST_CASE("a key that is broken is made anew", "[deb][verdict]") {
+  Fixture fixture;
+  std::filesystem::create_directories(fixture.options.verdict_key.parent_path());
+  testing::write_file(fixture.options.verdict_key, "too short");
+  std::filesystem::permissions(fixture.options.verdict_key,
+                               std::filesystem::perms::owner_read |
+                                   std::filesystem::perms::owner_write);
+  CHECK_NOTHROW(fixture.snapshot());
+  CHECK(has_verdicts(fixture));
+  CHECK(std::filesystem::file_size(fixture.options.verdict_key) == 32);
 }

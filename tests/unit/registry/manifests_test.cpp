@@ -276,6 +276,30 @@ TEST_CASE("a manifest whose answer was lost is put again", "[registry][manifest]
   CHECK(server.tags("team/model") == std::vector<std::string>{"1"});
 }
 
+TEST_CASE("a blob that the registry forgets for a moment is waited for", "[registry][manifest]") {
+  RegistryServer server;
+  server.put_blob("team/model", "{}");
+  Registry client(options());
+  const auto repository = client.open(reference(server.host()), Access::push);
+  const auto forgets = RegistryFault::respond(400, "MANIFEST_BLOB_UNKNOWN");
+  const auto is_put = [](const test::RegistryRequest& request) { return request.method == "PUT"; };
+  SECTION("once") {
+    server.set_faults(test::fault_at(1, forgets, is_put));
+    repository.put_manifest(document(manifest_text()), "1", {});
+    CHECK(server.count("PUT", "/manifests/1") == 2);
+    CHECK(server.tags("team/model") == std::vector<std::string>{"1"});
+  }
+  SECTION("for good") {
+    server.set_faults([&](const test::RegistryRequest& request) {
+      return is_put(request) ? forgets : RegistryFault{};
+    });
+    const auto error = failure_of<RegistryError>(
+        [&] { repository.put_manifest(document(manifest_text()), "1", {}); });
+    CHECK(error.has("MANIFEST_BLOB_UNKNOWN"));
+    CHECK(server.count("PUT", "/manifests/1") == 4);
+  }
+}
+
 TEST_CASE("a manifest that cannot be put says why", "[registry][manifest]") {
   RegistryServer server;
   Registry client(options());

@@ -1,4 +1,7 @@
+#include "aipack/io/temp_file.hpp"
+
 #include "fixture.hpp"
+#include "memory.hpp"
 
 #include <set>
 #include <string>
@@ -158,6 +161,35 @@ TEST_CASE("a merge that took long is made again of what is there by then", "[reg
                         return AddLayer(mine)(current);
                       },
                       {});
+  CHECK(f.layers() == std::multiset{mine, theirs});
+  CHECK(f.server.count("PUT", "/manifests/" + tag) == 1);
+}
+
+TEST_CASE("processes that share a state directory take turns, from reading to writing",
+          "[registry][tags]") {
+  Fixture f;
+  const std::string mine = f.server.put_blob("team/model", "us");
+  const std::string theirs = f.server.put_blob("team/model", "it");
+  const io::TempDirectory state;
+  auto with_state = options();
+  with_state.state_dir = state.path();
+  Registry client(with_state);
+  const auto origin = "http://" + f.server.host();
+  const registry::EndpointMemory other(registry::EndpointMemory::file_in(state.path(), origin),
+                                       origin);
+  auto turn = other.lock_tag("team/model:" + tag, {});
+  REQUIRE(turn != nullptr);
+  std::jthread writer([&] {
+    client.open(reference(f.server.host()), Access::push).update_tag(tag, AddLayer(mine), {});
+  });
+  while (f.server.count("GET", "/manifests/" + tag) == 0) {
+    std::this_thread::yield();
+  }
+  // It has read, and found that it has something to write. The other writes first.
+  f.server.put_manifest("team/model", AddLayer(theirs)(nullptr)->bytes, oci_manifest, tag);
+  CHECK(f.server.count("PUT", "/manifests/" + tag) == 0);
+  turn.reset();
+  writer.join();
   CHECK(f.layers() == std::multiset{mine, theirs});
   CHECK(f.server.count("PUT", "/manifests/" + tag) == 1);
 }

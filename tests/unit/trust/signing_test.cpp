@@ -361,3 +361,38 @@ TEST_CASE("A tag that is read again unchanged is not signed again", "[trust][sig
   annotate(*annex, {.signed_images = {root}}, {.signer = token}, options, {});
   CHECK(token.signatures == 3); // one to see that its halves belong together
 }
+
+TEST_CASE("What a registry shows late is not signed twice", "[trust][signing]") {
+  RegistryServer server; // with the referrers API
+  registry::Registry registry(patient());
+  const auto place = in_registry(server, "team/model:1");
+  const auto root = put_sample(place, registry);
+  auto options = options_for(place);
+  options.formats = {sign::Format::bundle};
+  // Listings that are asked for after the signature was written, and before it is shown.
+  const int hidden = GENERATE(1, 2, 3);
+  INFO(hidden);
+  int shown_late = 0;
+  bool is_written = false;
+  server.set_faults([&](const aipack::test::RegistryRequest& request) {
+    is_written |= request.method == "PUT" && request.path.find("/manifests/") != std::string::npos;
+    if (!is_written || request.path.find("/referrers/") == std::string::npos ||
+        shown_late == hidden) {
+      return aipack::test::RegistryFault{};
+    }
+    ++shown_late;
+    auto empty = aipack::test::RegistryFault::respond(200);
+    empty.body = R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json",)"
+                 R"("manifests":[]})";
+    empty.headers = {{"Content-Type", "application/vnd.oci.image.index.v1+json"}};
+    return empty;
+  });
+  const SlowToken token;
+  const auto annex = transfer::open_annex(place, registry);
+  const auto report = annotate(*annex, {.signed_images = {root}}, {.signer = token}, options, {});
+  CHECK(report.signatures == 1);
+  CHECK(shown_late == hidden);
+  CHECK(token.signatures == 2); // one to see that its halves belong together
+  const auto origin = transfer::open_origin(place, registry, {});
+  CHECK(origin->attachments(root.digest, {}).size() == 1);
+}
