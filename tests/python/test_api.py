@@ -88,7 +88,7 @@ def test_a_signed_build_is_trusted_by_its_key_and_by_no_other(engine, plan, tmp_
     key = aipack.make_key(tmp_path / "ours.key", "correct horse")
     stranger = aipack.make_key(tmp_path / "stranger.key", "correct horse")
     place = f"oci:{tmp_path}/signed.oci:1"
-    report = engine.build_plan(plan, output=place, tag="r.example/digits:1", key=key)
+    report = engine.build_plan(plan, output=place, tag="r.example/digits:1", key=key, sign_large_models=True)
     assert report.attached.signatures == 4 and report.attached.attestations == 8
     (tmp_path / "ours.pub").write_text(key.public_key)
     judged = engine.verify(place, [tmp_path / "ours.pub"], attestations=["spdxjson", "slsaprovenance1"], every_platform=True)
@@ -204,3 +204,14 @@ def test_the_committed_stubs_are_what_the_module_says():
 def test_the_examples_in_docstrings_run(monkeypatch):
     monkeypatch.chdir(SOURCE)
     assert doctest.testmod(aipack).failed == 0
+
+
+def test_without_a_home_nothing_is_remembered_of_signatures(monkeypatch, tmp_path):
+    def no_home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setenv("XDG_STATE_HOME", "relative")
+    monkeypatch.setattr(pathlib.Path, "home", no_home)
+    assert aipack._defaults.verdict_key() == ""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert aipack._defaults.verdict_key() == str(tmp_path / "aipack/verdict.key")
