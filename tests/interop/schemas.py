@@ -6,7 +6,8 @@
     validate_slsa_v1(predicate)      SLSA provenance v1
 
 Each takes a parsed document and raises Invalid with every fault that it found. CycloneDX is judged by its published schema (tests/data/schemas). SPDX's
-schema, 2.3, is written down here, because no package ships it: the same closed sets of fields, required fields, enumerations and patterns. What a
+schema, 2.3, is written down here, because no package ships it: the same closed sets of fields, required fields, enumerations and patterns. Compared
+field by field with schemas/spdx-schema.json of spdx/spdx-spec (2.3.1): it leaves out fields that aipack does not write, and accepts nothing more. What a
 schema cannot say follows: identifiers that lead somewhere and are unique, LicenseRefs that have a text, verification codes that are right. in-toto and
 SLSA publish no JSON schema; their rules are from in-toto/attestation, spec/v1, and slsa.dev/spec/v1.0/provenance.
 """
