@@ -156,7 +156,7 @@ def test_a_time_stamping_authority_proves_when_it_was_signed(aipack, authority, 
     assert len(stamped) >= 2  # each bundle has one of its own
     whose = ("--trusted-root", directory / "root.crt", "--certificate-identity", "release@example.org")
     verdict(aipack, place, *whose, "--every-platform")
-    # Who else has such a clock is nobody: the stamp is refused with the authority behind it.
+    # Under another authority neither the certificate nor the stamp counts.
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", directory / "other.key", "-out",
         directory / "other.crt", "-days", "30", "-config", directory / "openssl.cnf", "-extensions", "root")
     verdict(aipack, place, "--trusted-root", directory / "other.crt", "--certificate-identity", "release@example.org", expect=5)
@@ -164,7 +164,7 @@ def test_a_time_stamping_authority_proves_when_it_was_signed(aipack, authority, 
 
 # --- many at once
 
-def test_sixty_four_processes_that_sign_at_once_lose_nothing(aipack, key, cache, tmp_path):
+def test_sixty_four_processes_that_sign_at_once_lose_nothing(aipack, key, tmp_path):
     with docker_registry(tmp_path / "registry") as address:  # without the referrers API
         reference = f"{address}/team/busy:1"
         aipack("build", MODEL, "-t", reference, *QUICK, "--push")
